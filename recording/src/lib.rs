@@ -1,0 +1,19 @@
+//! A recording: every access of one process tree, with outcomes, order and processes.
+//!
+//! This crate is data only. A tracer feeds [`Event`]s into a [`Sink`]; a judge, a diff or a
+//! report reads them back as a [`Recording`]. Nothing here knows how the events were seen.
+#![forbid(unsafe_code)]
+
+mod access;
+mod digest;
+mod event;
+mod paths;
+mod process;
+mod recording;
+
+pub use access::{Access, Kind, Op, Stamp};
+pub use digest::Digest;
+pub use event::{Completeness, Event, Header, HostKind, HostNote, Reason, ReasonCode, Sink};
+pub use paths::{PathId, Paths};
+pub use process::{Exit, Image, Process, ProcessId};
+pub use recording::Recording;

@@ -1,0 +1,4 @@
+//! The `airtight` command.
+#![forbid(unsafe_code)]
+
+fn main() {}

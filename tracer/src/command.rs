@@ -1,0 +1,118 @@
+//! The public face: what to run, how, and what came of it.
+
+use crate::Guard;
+use airtight_recording::{Completeness, Exit, Sink};
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A command to run.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The program and its arguments; the program is searched in PATH if it has no slash.
+    pub argv: Vec<OsString>,
+    /// The whole environment, or none to pass on the caller's own.
+    pub env: Option<Vec<(OsString, OsString)>>,
+    /// The current directory, or none for the caller's own.
+    pub cwd: Option<PathBuf>,
+}
+
+/// Who observes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// The best that works here (now: ptrace).
+    #[default]
+    Auto,
+    /// ptrace with a seccomp filter.
+    Ptrace,
+}
+
+/// How to trace.
+pub struct Options<'a> {
+    /// Who observes.
+    pub backend: Backend,
+    /// Kill the tree after this time.
+    pub timeout: Option<Duration>,
+    /// How long processes may outlive the root process before they are reported and killed.
+    pub grace: Duration,
+    /// Names (of the executable file) that may outlive the root; they are left running, untraced,
+    /// and the recording says so.
+    pub survivors: Vec<String>,
+    /// Let io_uring_setup pass; the recording is then incomplete.
+    pub allow_io_uring: bool,
+    /// Asked before every call that names a path.
+    pub guard: Option<Box<dyn Guard + 'a>>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Options {
+            backend: Backend::Auto,
+            timeout: None,
+            grace: Duration::from_secs(2),
+            survivors: Vec::new(),
+            allow_io_uring: false,
+            guard: None,
+        }
+    }
+}
+
+/// What came of a traced command.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How the root process ended.
+    pub exit: Exit,
+    /// Whether everything was seen; the same as the recording's end.
+    pub completeness: Completeness,
+    /// Whether the time limit ended it.
+    pub timed_out: bool,
+}
+
+/// Why a command could not be run under the tracer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The program does not exist (exit code 127).
+    #[error("{program}: command not found")]
+    NotFound {
+        /// The program as asked for.
+        program: String,
+    },
+    /// The program exists and can't be executed (exit code 126).
+    #[error("{program}: {source}")]
+    NotExecutable {
+        /// The program as asked for.
+        program: String,
+        /// What execve said.
+        source: io::Error,
+    },
+    /// The kernel or the container forbids tracing (exit code 125).
+    #[error("this system does not let processes be traced: {what}\n  remedy: {remedy}")]
+    Forbidden {
+        /// What was refused, with the reason.
+        what: String,
+        /// What a person can do about it.
+        remedy: String,
+    },
+    /// A system call of the tracer itself failed (exit code 125).
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// Runs a command to its end and puts what it did into `sink`.
+///
+/// # Errors
+/// When the command could not be started under the tracer. Nothing has run untraced then.
+pub fn run(
+    _command: &Command,
+    _options: Options<'_>,
+    _sink: &mut dyn Sink,
+) -> Result<Outcome, Error> {
+    Err(Error::Forbidden { what: "no backend in this build".into(), remedy: "build one".into() })
+}

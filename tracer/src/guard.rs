@@ -1,0 +1,37 @@
+//! Enforcement in the act: a judge that is asked before a call is made.
+
+use airtight_recording::Kind;
+
+/// What a process is about to do to one path.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// The canonical path as far as it can be known before the call.
+    pub path: &'a [u8],
+    /// The name as asked for, absolute, in the process's view.
+    pub requested: &'a [u8],
+    /// Read, write, delete, probe, exec, list or link.
+    pub kind: Kind,
+    /// Whether the path exists now.
+    pub exists: bool,
+    /// Whether this process tree has itself written the path earlier.
+    pub own: bool,
+}
+
+/// What to do with an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// Let the call be made.
+    Allow,
+    /// The call fails with EACCES.
+    Deny,
+    /// The call fails with ENOENT.
+    Hide,
+    /// The whole tree is killed with SIGKILL.
+    Kill,
+}
+
+/// Asked at the entry of every call that names a path.
+pub trait Guard {
+    /// Decides one attempt. Must be quick: the process waits.
+    fn decide(&mut self, attempt: &Attempt<'_>) -> Reaction;
+}

@@ -1,0 +1,9 @@
+//! Runs a command under a tracer and yields every file access of its process tree.
+//!
+//! Linux only. This is the only crate with unsafe code, all of it in `sys/`.
+
+mod command;
+mod guard;
+
+pub use command::{Backend, Command, Error, Options, Outcome, run};
+pub use guard::{Attempt, Guard, Reaction};
