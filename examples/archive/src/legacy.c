@@ -1,0 +1,1 @@
+int old_area(int side) { return side * side; }
