@@ -1,4 +1,15 @@
 //! The `airtight` command.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod cli;
+mod command;
+mod error;
+mod exit;
+mod output;
+mod printer;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main().end()
+}

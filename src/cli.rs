@@ -1,0 +1,120 @@
+//! The command line as a whole: parses it, hands over to one subcommand, reports its error.
+
+use crate::command;
+use crate::error::Error;
+use crate::exit::{Role, Status};
+use crate::printer::{Color, Printer};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Runs build actions under a tracer and tells which files they touched without declaring them.
+///
+/// An action is a command with declared inputs and outputs. Airtight records every file that
+/// the command and its children read, write, probe, list or execute, holds the recording against
+/// the declaration, and ends with 120 when they differ.
+#[derive(Debug, Parser)]
+#[command(
+    name = "airtight",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = "Start with `airtight doctor`, then put `airtight run --in a.c --out a.o --` before a compile."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every subcommand understands.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Change to this directory before anything else
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    directory: Option<PathBuf>,
+    /// When to colour messages
+    #[arg(long, value_name = "WHEN", global = true, value_enum)]
+    color: Option<Color>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Trace(command::trace::Args),
+    Doctor(command::doctor::Args),
+    Completions(command::completions::Args),
+    Man(command::man::Args),
+}
+
+impl Command {
+    fn role(&self) -> Role {
+        match self {
+            Command::Trace(_) => Role::Wrapper,
+            _ => Role::Linter,
+        }
+    }
+
+    fn run(self, printer: &Printer) -> Result<Status, Error> {
+        match self {
+            Command::Trace(args) => command::trace::run(args),
+            Command::Doctor(args) => command::doctor::run(&args, printer),
+            Command::Completions(args) => command::completions::run(&args, printer),
+            Command::Man(args) => command::man::run(&args, printer),
+        }
+    }
+}
+
+/// The definition of the command line, for the manual, the completions and docs/cli.md.
+pub(crate) fn definition() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs `airtight` with the arguments of this process.
+pub(crate) fn main() -> Status {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, &args),
+    };
+    let printer = Printer::new(cli.global.color.unwrap_or_default());
+    let role = cli.command.role();
+    let result = match cli.global.directory {
+        Some(dir) => {
+            std::env::set_current_dir(&dir).map_err(Error::file(&dir, "can't change to it"))
+        }
+        None => Ok(()),
+    }
+    .and_then(|()| cli.command.run(&printer));
+    result.unwrap_or_else(|error| {
+        let status = error.status(role);
+        if !matches!(status, Status::Signal(_)) {
+            printer.error(&error.to_string(), &error.hints());
+        }
+        status
+    })
+}
+
+/// Reports what clap found: help and version are no errors, and the others have the code of the
+/// subcommand's half of the table.
+fn usage(error: &clap::Error, args: &[OsString]) -> Status {
+    let printed = error.print();
+    match error.exit_code() {
+        0 => match printed {
+            Err(source) => Error::Stdout(source).status(Role::Linter),
+            Ok(()) => Status::Success,
+        },
+        _ => {
+            let wrapper = args.iter().skip(1).find(|arg| *arg == "run" || *arg == "trace");
+            wrapper.map_or(Role::Linter, |_| Role::Wrapper).failure()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_definition_is_sound() {
+        super::definition().debug_assert();
+    }
+}

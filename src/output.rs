@@ -1,0 +1,108 @@
+//! Files that are whole or not there.
+//!
+//! While it is written, an output has no name at all (`O_TMPFILE`): a traced command that lists
+//! the directory doesn't see it, and `kill -9` leaves nothing behind.
+
+use crate::error::Error;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::unistd::linkat;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A file that appears under its name only when [`Output::commit`] is called.
+pub(crate) struct Output {
+    file: File,
+    target: PathBuf,
+}
+
+impl Output {
+    /// Opens a nameless file in the directory of `target`.
+    ///
+    /// # Errors
+    /// When that directory can't be written.
+    pub(crate) fn create(target: &Path) -> Result<Output, Error> {
+        let file = nameless(directory(target)).map_err(Error::file(target, "can't write"))?;
+        Ok(Output { file, target: target.to_owned() })
+    }
+
+    /// The open file.
+    pub(crate) fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Gives the file its name, in place of what had that name before.
+    ///
+    /// # Errors
+    /// When it can't be linked or renamed.
+    pub(crate) fn commit(self) -> Result<(), Error> {
+        let Output { mut file, target } = self;
+        let name = |file: &mut File| -> io::Result<()> {
+            // linkat can't replace a file, rename can.
+            let mut builder = tempfile::Builder::new();
+            builder.prefix(".airtight-");
+            let link = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+            let linked = builder.make_in(directory(&target), |path| {
+                Ok(linkat(AT_FDCWD, &link, AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)?)
+            });
+            match linked {
+                Ok(linked) => linked.into_temp_path().persist(&target)?,
+                // The file system knows no O_TMPFILE: the file was unlinked, and stays so.
+                Err(_) => {
+                    builder.permissions(PermissionsExt::from_mode(0o666));
+                    let mut copy = builder.tempfile_in(directory(&target))?;
+                    file.rewind()?;
+                    io::copy(file, &mut copy)?;
+                    copy.flush()?;
+                    copy.into_temp_path().persist(&target)?;
+                }
+            }
+            Ok(())
+        };
+        name(&mut file).map_err(Error::file(&target, "can't write"))
+    }
+}
+
+/// A file without a name in `directory`.
+///
+/// # Errors
+/// When the directory can't be written.
+pub(crate) fn nameless(directory: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .mode(0o666)
+        .custom_flags(OFlag::O_TMPFILE.bits())
+        .open(directory)
+        .or_else(|_| tempfile::tempfile_in(directory))
+}
+
+/// Where `target` will stand.
+pub(crate) fn directory(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn appears_whole_and_only_when_committed() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let target = dir.path().join("out");
+        std::fs::write(&target, "old")?;
+        let mut output = Output::create(&target)?;
+        output.file().write_all(b"new")?;
+        assert_eq!(std::fs::read_dir(dir.path())?.count(), 1);
+        assert_eq!(std::fs::read(&target)?, b"old");
+        output.commit()?;
+        assert_eq!(std::fs::read_dir(dir.path())?.count(), 1);
+        assert_eq!(std::fs::read(&target)?, b"new");
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! The one place that writes to the terminal.
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use std::io::{self, Write};
+
+/// Style of `error`.
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+/// Style of `warning`.
+pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+/// Style of what went well.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
+/// Style of labels and remarks.
+pub(crate) const DIM: Style = Style::new().dimmed();
+/// Style of the name of the thing spoken of.
+pub(crate) const STRONG: Style = Style::new().bold();
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR or TERM=dumb; CLICOLOR_FORCE colours everywhere.
+    #[default]
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// Owns standard output and standard error.
+pub(crate) struct Printer {
+    color: ColorChoice,
+    unicode: bool,
+}
+
+impl Printer {
+    /// A printer for this process.
+    pub(crate) fn new(color: Color) -> Printer {
+        let color = match color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        Printer { color, unicode: utf8_locale(|name| std::env::var(name).ok()) }
+    }
+
+    /// Whether letters outside ASCII can be shown.
+    pub(crate) fn unicode(&self) -> bool {
+        self.unicode
+    }
+
+    /// Writes data to standard output. `text` may hold ANSI styles; they are dropped where they
+    /// are not wanted.
+    ///
+    /// # Errors
+    /// When the reader has gone (`BrokenPipe`) or the file can't be written.
+    pub(crate) fn data(&self, text: impl AsRef<[u8]>) -> io::Result<()> {
+        let mut out = AutoStream::new(io::stdout(), self.color).lock();
+        out.write_all(text.as_ref())?;
+        out.flush()
+    }
+
+    /// Writes bytes to standard output as they are.
+    ///
+    /// # Errors
+    /// As [`Printer::data`].
+    pub(crate) fn raw(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()
+    }
+
+    /// Tells people something on standard error. That nobody listens there is no error: the
+    /// exit code still tells how it went.
+    pub(crate) fn tell(&self, text: impl AsRef<[u8]>) {
+        let mut err = AutoStream::new(io::stderr(), self.color).lock();
+        let _ = err.write_all(text.as_ref());
+        let _ = err.flush();
+    }
+
+    /// Tells an error with its hints, each on a line of its own.
+    pub(crate) fn error(&self, message: &str, hints: &[String]) {
+        let mut text = format!("{ERROR}error{ERROR:#}: {message}\n");
+        for hint in hints {
+            text += &format!("  {GOOD}hint{GOOD:#}: {hint}\n");
+        }
+        self.tell(text);
+    }
+
+    /// Tells a warning.
+    pub(crate) fn warning(&self, message: &str) {
+        self.tell(format!("{WARNING}warning{WARNING:#}: {message}\n"));
+    }
+}
+
+/// Whether the locale's character set is UTF-8, by the rule of setlocale(3): the first of
+/// LC_ALL, LC_CTYPE and LANG that is set and not empty decides.
+fn utf8_locale(var: impl Fn(&str) -> Option<String>) -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| var(name).filter(|value| !value.is_empty()))
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::utf8_locale;
+
+    #[test]
+    fn first_variable_that_is_set_decides() {
+        let env = |pairs: &'static [(&str, &str)]| {
+            move |name: &str| {
+                pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            }
+        };
+        assert!(utf8_locale(env(&[("LANG", "de_DE.UTF-8")])));
+        assert!(utf8_locale(env(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8")])));
+        assert!(!utf8_locale(env(&[("LC_ALL", "C"), ("LANG", "en_GB.UTF-8")])));
+        assert!(!utf8_locale(env(&[])));
+    }
+}
