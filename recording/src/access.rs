@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What an access means to a judge. The stable, small vocabulary of the JSON's `kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Kind {
@@ -26,6 +27,7 @@ pub enum Kind {
 
 /// How exactly the access was made: finer than [`Kind`], for explanations and for the judge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Op {
@@ -83,6 +85,7 @@ pub enum Op {
 
 /// What identifies one state of one file. Times are nanoseconds since the epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stamp {
     /// Device number, as `st_dev`.
     pub dev: u64,

@@ -5,15 +5,24 @@
 #![forbid(unsafe_code)]
 
 mod access;
+pub mod binary;
 mod digest;
+mod errno;
+mod error;
 mod event;
+pub mod json;
 mod paths;
 mod process;
 mod recording;
+mod source;
+mod wire;
 
 pub use access::{Access, Kind, Op, Stamp};
 pub use digest::Digest;
+pub use errno::errno_name;
+pub use error::ReadError;
 pub use event::{Completeness, Event, Header, HostKind, HostNote, Reason, ReasonCode, Sink};
 pub use paths::{PathId, Paths};
 pub use process::{Exit, Image, Process, ProcessId};
 pub use recording::Recording;
+pub use source::{BinarySource, Source};

@@ -74,6 +74,17 @@ impl Paths {
         slice(&self.bytes, &self.ends, id.0)
     }
 
+    /// Every string with its number, in order of the numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (PathId, &[u8])> {
+        (0u32..).map(PathId).zip((0..self.ends.len()).map(|id| self.get(PathId(id as u32))))
+    }
+
+    /// Whether a new string of `length` bytes can still be stored.
+    pub fn has_room(&self, length: usize) -> bool {
+        let most = u32::MAX as usize;
+        self.ends.len() < most && length <= most - self.bytes.len()
+    }
+
     /// How many strings are stored, the empty one included.
     pub fn len(&self) -> usize {
         self.ends.len()

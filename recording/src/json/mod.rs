@@ -1,0 +1,13 @@
+//! The documented JSON form: one object with one flat list of accesses.
+//! `docs/recording-format.md` describes it, `docs/recording.schema.json` is its schema.
+
+mod layout;
+mod model;
+mod read;
+mod write;
+
+pub(crate) use read::read;
+pub use write::{WriteError, write};
+
+/// The format that is written, and the newest that is read.
+pub const VERSION: u64 = 1;
