@@ -4,6 +4,7 @@
 
 mod command;
 mod guard;
+pub mod table;
 
 pub use command::{Backend, Command, Error, Options, Outcome, run};
 pub use guard::{Attempt, Guard, Reaction};
