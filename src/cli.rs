@@ -57,7 +57,7 @@ impl Command {
 
     fn run(self, printer: &Printer) -> Result<Status, Error> {
         match self {
-            Command::Trace(args) => command::trace::run(args),
+            Command::Trace(args) => command::trace::run(args, printer),
             Command::Doctor(args) => command::doctor::run(&args, printer),
             Command::Completions(args) => command::completions::run(&args, printer),
             Command::Man(args) => command::man::run(&args, printer),

@@ -1,6 +1,7 @@
 //! The command's own errors: each knows its exit code and its hints.
 
 use crate::exit::{Role, Status};
+use airtight_recording::ReadError;
 use airtight_tracer as tracer;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,14 @@ pub(crate) enum Error {
     /// The command could not be run under the tracer.
     #[error(transparent)]
     Tracer(#[from] tracer::Error),
+    /// A recording can't be read.
+    #[error("{}: {source}", path.display())]
+    Recording {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: ReadError,
+    },
     /// Something else, said in full by the message.
     #[error("{message}")]
     Plain {

@@ -7,6 +7,7 @@ mod error;
 mod exit;
 mod output;
 mod printer;
+mod recorder;
 
 use std::process::ExitCode;
 

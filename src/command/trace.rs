@@ -2,7 +2,9 @@
 
 use crate::error::Error;
 use crate::exit::Status;
-use airtight_recording::Recording;
+use crate::printer::Printer;
+use crate::recorder::{Format, Recorder};
+use airtight_recording::Completeness;
 use airtight_tracer as tracer;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,11 +14,14 @@ use std::path::PathBuf;
 /// Standard input, output and error belong to the command, and so does the exit code: 121 is
 /// returned only when the command succeeded and something may have escaped the recording. A
 /// command that dies of a signal makes `airtight` die of the same one.
+///
+/// The file appears when the recording is whole, never before. Settings of airtight.toml play no
+/// part.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   airtight trace -o build.trace -- make -j8
   airtight trace --format json -o a.json -- cc -c a.c
-  airtight explain --recording build.trace a.o")]
+  airtight check build.trace --spec action.json")]
 pub(crate) struct Args {
     /// Where to write the recording; `-` is standard output, which the command shares
     #[arg(short, long, value_name = "FILE", default_value = "airtight-trace.bin")]
@@ -33,15 +38,6 @@ pub(crate) struct Args {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     argv: Vec<OsString>,
-}
-
-/// The two encodings of a recording.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Format {
-    /// Compact and compressed
-    Binary,
-    /// Documented, for other programs
-    Json,
 }
 
 /// Who observes.
@@ -62,14 +58,25 @@ impl From<Backend> for tracer::Backend {
     }
 }
 
-pub(crate) fn run(args: Args) -> Result<Status, Error> {
+pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     let command = tracer::Command { argv: args.argv, env: None, cwd: None };
     let options = tracer::Options {
         backend: args.backend.into(),
         allow_io_uring: args.allow_io_uring,
         ..tracer::Options::default()
     };
-    let mut recording = Recording::default();
-    let outcome = tracer::run(&command, options, &mut recording)?;
-    Ok(Status::of(outcome.exit))
+    let mut recorder = Recorder::create(&args.output, args.format)?;
+    let outcome = tracer::run(&command, options, &mut recorder)?;
+    let mut complete = outcome.completeness.is_complete();
+    if let Completeness::Incomplete { reasons } = &outcome.completeness {
+        printer.warning(&super::incomplete(reasons));
+    }
+    if let Err(error) = recorder.finish() {
+        printer.error(&error.to_string(), &error.hints());
+        complete = false;
+    }
+    Ok(match Status::of(outcome.exit) {
+        Status::Success if !complete => Status::Incomplete,
+        status => status,
+    })
 }
