@@ -6,10 +6,12 @@
 
 mod access;
 pub mod binary;
+pub mod diff;
 mod digest;
 mod errno;
 mod error;
 mod event;
+mod index;
 pub mod json;
 mod paths;
 mod process;
@@ -22,6 +24,7 @@ pub use digest::Digest;
 pub use errno::errno_name;
 pub use error::ReadError;
 pub use event::{Completeness, Event, Header, HostKind, HostNote, Reason, ReasonCode, Sink};
+pub use index::Index;
 pub use paths::{PathId, Paths};
 pub use process::{Exit, Image, Process, ProcessId};
 pub use recording::Recording;
