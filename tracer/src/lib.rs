@@ -2,7 +2,10 @@
 //!
 //! Linux only. This is the only crate with unsafe code, all of it in `sys/`.
 
+#[cfg(test)]
+mod bpf;
 mod command;
+pub mod filter;
 mod guard;
 pub mod table;
 
