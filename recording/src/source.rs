@@ -130,7 +130,10 @@ impl Recording {
             }
             Some(b'{' | b' ' | b'\t' | b'\r' | b'\n') => {
                 let recording = json::read(input, limits)?;
-                let digest = recording.digest().map_err(ReadError::Sink)?;
+                let digest = recording.digest().map_err(|error| ReadError::Json {
+                    place: "the whole".to_owned(),
+                    what: error.to_string(),
+                })?;
                 Ok((recording, digest))
             }
             _ => Err(ReadError::NotARecording),

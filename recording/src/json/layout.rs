@@ -8,19 +8,23 @@ use std::io::{self, Write};
 #[derive(Default)]
 pub(super) struct Lines {
     depth: usize,
+    /// Whether the list or object just closed, or open now, has an element.
+    filled: bool,
 }
 
 impl Lines {
     fn open(&mut self, out: &mut (impl Write + ?Sized), bracket: &[u8]) -> io::Result<()> {
         self.depth += 1;
+        self.filled = false;
         out.write_all(bracket)
     }
 
     fn close(&mut self, out: &mut (impl Write + ?Sized), bracket: &[u8]) -> io::Result<()> {
-        self.depth -= 1;
-        if self.depth == 0 {
+        if self.depth == 1 || (self.depth == 2 && self.filled && bracket == b"]") {
             out.write_all(b"\n")?;
         }
+        self.depth -= 1;
+        self.filled = true;
         out.write_all(bracket)
     }
 
@@ -45,6 +49,7 @@ impl Formatter for Lines {
     }
 
     fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.filled = true;
         match (self.depth, first) {
             (2, true) => out.write_all(b"\n"),
             (2, false) => out.write_all(b",\n"),

@@ -4,6 +4,8 @@
 mod layout;
 mod model;
 mod read;
+#[cfg(test)]
+mod schema;
 mod write;
 
 pub(crate) use read::read;
