@@ -329,4 +329,6 @@ pub fn is_hole(row: &Row) -> bool {
 }
 
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod tests;
