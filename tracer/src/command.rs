@@ -109,10 +109,8 @@ pub enum Error {
 ///
 /// # Errors
 /// When the command could not be started under the tracer. Nothing has run untraced then.
-pub fn run(
-    _command: &Command,
-    _options: Options<'_>,
-    _sink: &mut dyn Sink,
-) -> Result<Outcome, Error> {
-    Err(Error::Forbidden { what: "no backend in this build".into(), remedy: "build one".into() })
+pub fn run(command: &Command, options: Options<'_>, sink: &mut dyn Sink) -> Result<Outcome, Error> {
+    match options.backend {
+        Backend::Auto | Backend::Ptrace => crate::ptrace::run(command, options, sink),
+    }
 }

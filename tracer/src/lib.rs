@@ -7,6 +7,13 @@ mod bpf;
 mod command;
 pub mod filter;
 mod guard;
+mod loader;
+mod log;
+mod look;
+mod mounts;
+mod ptrace;
+mod start;
+mod sys;
 pub mod table;
 
 pub use command::{Backend, Command, Error, Options, Outcome, run};

@@ -1,0 +1,367 @@
+//! What the loop has seen so far: paths interned, accesses counted per process, everything handed
+//! to the sink as soon as it can't change any more.
+
+use crate::table::Abi;
+use airtight_recording::{
+    Access, Completeness, Event, Exit, Header, HostKind, HostNote, Image, Kind, Op, PathId, Paths,
+    ProcessId, Reason, ReasonCode, Sink, Stamp,
+};
+use rustc_hash::FxHashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// The call behind a fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) name: &'static str,
+    pub(crate) abi: Abi,
+}
+
+impl Call {
+    /// No call: the kernel did it, or it was so at the start.
+    pub(crate) const KERNEL: Call = Call { name: "", abi: Abi::NATIVE };
+}
+
+/// One access as the decoder sees it, before it is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fact<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) op: Op,
+    pub(crate) path: &'a [u8],
+    /// Empty when it is the path.
+    pub(crate) requested: &'a [u8],
+    /// Empty for none.
+    pub(crate) other: &'a [u8],
+    pub(crate) errno: u16,
+    pub(crate) flags: u32,
+    pub(crate) object: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    path: PathId,
+    requested: PathId,
+    other: PathId,
+    kind: Kind,
+    op: Op,
+    errno: u16,
+    syscall: u16,
+    flags: u32,
+    object: u32,
+}
+
+/// The accesses of one living process, counted.
+#[derive(Default)]
+pub(crate) struct Tally(FxHashMap<Key, (u32, u64, u64)>);
+
+/// A file that was opened for reading and writing: whether it was written shows at the end.
+struct Watched {
+    file: OwnedFd,
+    before: Stamp,
+    accesses: Vec<Access>,
+}
+
+/// How many files are watched by an open descriptor; beyond it they count as written.
+const MOST_WATCHED: usize = 512;
+
+const WRITTEN: u8 = 1;
+const STAMPED: u8 = 2;
+
+pub(crate) struct Log<'a> {
+    sink: &'a mut dyn Sink,
+    paths: Paths,
+    /// WRITTEN and STAMPED, by path number.
+    marks: Vec<u8>,
+    /// Indices by the address of the name, which is cheaper to hash, and ABI.
+    syscalls: FxHashMap<(usize, Abi), u16>,
+    seq: u64,
+    processes: u32,
+    stamps: Vec<(PathId, Stamp)>,
+    watched: FxHashMap<(u64, u64), Watched>,
+    notes: FxHashMap<(ProcessId, HostKind, Vec<u8>, u16), (u32, u64)>,
+    reasons: Vec<Reason>,
+    free: Vec<Tally>,
+}
+
+pub(crate) fn stamp_of(stat: &libc::stat) -> Stamp {
+    let nanos = |s: i64, n: i64| s.saturating_mul(1_000_000_000).saturating_add(n);
+    Stamp {
+        dev: stat.st_dev,
+        ino: stat.st_ino,
+        size: stat.st_size as u64,
+        mtime: nanos(stat.st_mtime, stat.st_mtime_nsec),
+        ctime: nanos(stat.st_ctime, stat.st_ctime_nsec),
+    }
+}
+
+impl<'a> Log<'a> {
+    pub(crate) fn new(sink: &'a mut dyn Sink, header: &Header) -> Log<'a> {
+        let mut log = Log {
+            sink,
+            paths: Paths::default(),
+            marks: vec![0],
+            syscalls: FxHashMap::default(),
+            seq: 0,
+            processes: 0,
+            stamps: Vec::new(),
+            watched: FxHashMap::default(),
+            notes: FxHashMap::default(),
+            reasons: Vec::new(),
+            free: Vec::new(),
+        };
+        log.put(&Event::Header(header));
+        log
+    }
+
+    fn put(&mut self, event: &Event<'_>) {
+        if let Err(error) = self.sink.put(event) {
+            self.incomplete(None, ReasonCode::WriteFailed, || {
+                format!("the recording could not be written: {error}")
+            });
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.seq += 1;
+        self.seq
+    }
+
+    fn intern(&mut self, path: &[u8]) -> PathId {
+        let (id, new) = self.paths.intern_new(path);
+        if new {
+            self.marks.push(0);
+            self.put(&Event::Path(id, path));
+        }
+        id
+    }
+
+    fn syscall(&mut self, call: Call) -> u16 {
+        if call.name.is_empty() {
+            return 0;
+        }
+        let key = (call.name.as_ptr() as usize, call.abi);
+        if let Some(&index) = self.syscalls.get(&key) {
+            return index;
+        }
+        let index = u16::try_from(self.syscalls.len() + 1).expect("fewer syscalls than 2^16");
+        self.syscalls.insert(key, index);
+        let foreign = call.abi != Abi::NATIVE;
+        let name =
+            if foreign { format!("{}/{}", call.abi.name(), call.name) } else { call.name.into() };
+        self.put(&Event::Syscall(index, &name));
+        index
+    }
+
+    /// Something may have escaped. The same reason is kept once a process.
+    pub(crate) fn incomplete(
+        &mut self,
+        process: Option<ProcessId>,
+        code: ReasonCode,
+        detail: impl FnOnce() -> String,
+    ) {
+        const MOST: usize = 100;
+        if self.reasons.len() < MOST {
+            let reason = Reason { code, detail: detail(), process };
+            if !self.reasons.contains(&reason) {
+                self.reasons.push(reason);
+            }
+        }
+    }
+
+    /// A process is born.
+    pub(crate) fn birth(&mut self, parent: Option<ProcessId>, pid: i32) -> (ProcessId, Tally) {
+        let id = ProcessId(self.processes);
+        self.processes += 1;
+        let seq = self.next();
+        self.put(&Event::Process { id, parent, pid: pid as u32, seq });
+        (id, self.free.pop().unwrap_or_default())
+    }
+
+    /// A process executes a program.
+    pub(crate) fn image(&mut self, process: ProcessId, exe: &[u8], argv: Vec<Vec<u8>>, cwd: &[u8]) {
+        let (exe, cwd) = (self.intern(exe), self.intern(cwd));
+        let seq = self.next();
+        self.put(&Event::Image(process, &Image { seq, exe, argv, cwd }));
+    }
+
+    /// A process has ended: its accesses are final.
+    pub(crate) fn death(&mut self, process: ProcessId, tally: Tally, exit: Exit) {
+        let seq = self.next();
+        self.flush(process, tally);
+        self.put(&Event::Exit(process, seq, exit));
+    }
+
+    /// Gives up the accesses of a process.
+    pub(crate) fn flush(&mut self, process: ProcessId, mut tally: Tally) {
+        for (key, (count, first, last)) in tally.0.drain() {
+            self.put(&Event::Access(&access(process, &key, count, first, last)));
+        }
+        // A table that grew large is not worth keeping for a small process.
+        if tally.0.capacity() <= 1024 && self.free.len() < 64 {
+            self.free.push(tally);
+        }
+    }
+
+    /// Starts a group of facts that share a sequence number: an access and its hops.
+    pub(crate) fn begin(&mut self) {
+        self.seq += 1;
+    }
+
+    /// Counts a fact, in the group begun last.
+    pub(crate) fn emit(&mut self, tally: &mut Tally, call: Call, fact: &Fact<'_>) -> PathId {
+        let requested = if fact.requested == fact.path { &[][..] } else { fact.requested };
+        let key = Key {
+            path: self.intern(fact.path),
+            requested: self.intern(requested),
+            other: self.intern(fact.other),
+            kind: fact.kind,
+            op: fact.op,
+            errno: fact.errno,
+            syscall: self.syscall(call),
+            flags: fact.flags,
+            object: fact.object,
+        };
+        let seq = self.seq;
+        let counted = tally.0.entry(key).or_insert((0, seq, seq));
+        counted.0 = counted.0.saturating_add(1);
+        counted.2 = seq;
+        if matches!(fact.kind, Kind::Write | Kind::Delete) && fact.errno == 0 {
+            self.marks[key.path.0 as usize] |= WRITTEN;
+        }
+        key.path
+    }
+
+    /// Whether this tree has written or removed the path.
+    pub(crate) fn own(&self, path: &[u8]) -> bool {
+        self.paths.find(path).is_some_and(|id| self.marks[id.0 as usize] & WRITTEN != 0)
+    }
+
+    /// Keeps the stamp of an input at its first open.
+    pub(crate) fn stamp(&mut self, path: PathId, stat: &libc::stat) {
+        let marks = &mut self.marks[path.0 as usize];
+        if *marks == 0 {
+            *marks = STAMPED;
+            self.stamps.push((path, stamp_of(stat)));
+        }
+    }
+
+    /// Whether a stamp is still wanted for a path that was just emitted.
+    pub(crate) fn wants_stamp(&self, path: PathId) -> bool {
+        self.marks[path.0 as usize] == 0
+    }
+
+    /// A file was opened for reading and writing: it is a write if it changes until the end.
+    pub(crate) fn watch(
+        &mut self,
+        process: ProcessId,
+        tally: &mut Tally,
+        call: Call,
+        fact: &Fact<'_>,
+        file: Option<OwnedFd>,
+        stat: &libc::stat,
+    ) {
+        let inode = (stat.st_dev, stat.st_ino);
+        let write = Fact { kind: Kind::Write, op: Op::Change, ..*fact };
+        let full = self.watched.len() >= MOST_WATCHED && !self.watched.contains_key(&inode);
+        let (Some(file), false) = (file, full) else {
+            self.emit(tally, call, &write);
+            return;
+        };
+        let requested = if fact.requested == fact.path { &[][..] } else { fact.requested };
+        let key = Key {
+            path: self.intern(fact.path),
+            requested: self.intern(requested),
+            other: PathId::NONE,
+            kind: write.kind,
+            op: write.op,
+            errno: 0,
+            syscall: self.syscall(call),
+            flags: fact.flags,
+            object: fact.object,
+        };
+        let before = stamp_of(stat);
+        let access = access(process, &key, 1, self.seq, self.seq);
+        let watched = self.watched.entry(inode).or_insert_with(|| Watched {
+            file,
+            before,
+            accesses: Vec::new(),
+        });
+        if !watched.accesses.iter().any(|a| a.process == process && a.path == key.path) {
+            watched.accesses.push(access);
+        }
+    }
+
+    /// Counts a contact with the host.
+    pub(crate) fn note(&mut self, process: ProcessId, kind: HostKind, detail: &[u8], errno: u16) {
+        let seq = self.next();
+        let count = self.notes.entry((process, kind, detail.to_vec(), errno)).or_insert((0, seq));
+        count.0 = count.0.saturating_add(1);
+    }
+
+    /// Ends the recording.
+    pub(crate) fn end(mut self, mut stat: impl FnMut(&[u8]) -> Option<libc::stat>) -> Completeness {
+        let mut watched: Vec<_> = std::mem::take(&mut self.watched).into_values().collect();
+        watched.sort_by_key(|w| w.accesses[0].first);
+        for w in watched {
+            let now = crate::sys::files::stat(fd(&w.file), c"", false);
+            if now.map(|now| stamp_of(&now)).ok() != Some(w.before) {
+                for access in &w.accesses {
+                    self.marks[access.path.0 as usize] |= WRITTEN;
+                    self.put(&Event::Access(access));
+                }
+            }
+        }
+        for (path, before) in std::mem::take(&mut self.stamps) {
+            // What the tree itself has changed is judged by its writes.
+            if self.marks[path.0 as usize] & WRITTEN == 0 {
+                let after = stat(self.paths.get(path)).map(|now| stamp_of(&now));
+                self.put(&Event::Stamp { path, before, after });
+            }
+        }
+        let mut notes: Vec<_> = std::mem::take(&mut self.notes).into_iter().collect();
+        notes.sort_by_key(|(_, (_, first))| *first);
+        for ((process, kind, detail, errno), (count, first)) in notes {
+            self.put(&Event::Host(&HostNote { process, kind, detail, errno, count, first }));
+        }
+        let end = if self.reasons.is_empty() {
+            Completeness::Complete
+        } else {
+            Completeness::Incomplete { reasons: std::mem::take(&mut self.reasons) }
+        };
+        if let Err(error) = self.sink.put(&Event::End(&end)) {
+            let detail = format!("the recording could not be written: {error}");
+            let reason = Reason { code: ReasonCode::WriteFailed, detail, process: None };
+            return Completeness::Incomplete { reasons: vec![reason] };
+        }
+        end
+    }
+}
+
+fn fd(file: &OwnedFd) -> i32 {
+    use std::os::fd::AsRawFd;
+    file.as_raw_fd()
+}
+
+fn access(process: ProcessId, key: &Key, count: u32, first: u64, last: u64) -> Access {
+    let Key { path, requested, other, kind, op, errno, syscall, flags, object } = *key;
+    Access {
+        process,
+        path,
+        requested,
+        other,
+        kind,
+        op,
+        errno,
+        syscall,
+        flags,
+        object,
+        count,
+        first,
+        last,
+    }
+}
+
+/// The reason for an I/O error in a detail text.
+pub(crate) fn why(error: &io::Error) -> String {
+    error.to_string()
+}

@@ -1,0 +1,510 @@
+//! One look at the file system: what a name in a call means, link by link.
+//!
+//! The common case, a name without links seen from the tracer's own root, costs one openat2(2)
+//! with RESOLVE_NO_SYMLINKS and one fstat(2). Everything else walks by component with O_PATH
+//! descriptors, starting from `/proc/TID/{root,cwd,fd}`, so that chroot and mount namespaces
+//! resolve as they do for the process.
+
+use crate::mounts::Mounts;
+use crate::sys::files;
+use std::ffi::CStr;
+use std::io::{self, Write as _};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// Who looks: one thread, and whether it sees the files as the tracer does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Viewer {
+    pub(crate) tid: i32,
+    pub(crate) tgid: i32,
+    /// Same root, same mounts as the tracer.
+    pub(crate) host: bool,
+}
+
+/// Where a relative name starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Base {
+    Cwd,
+    Descriptor(i32),
+    /// A descriptor that is also the root of the look-up (RESOLVE_IN_ROOT).
+    RootDescriptor(i32),
+}
+
+/// A link crossed: its canonical name and its text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hop {
+    pub(crate) path: Vec<u8>,
+    pub(crate) text: Vec<u8>,
+}
+
+/// How a look ended.
+#[derive(Clone, Copy)]
+pub(crate) enum Found {
+    /// The name is there.
+    There(libc::stat),
+    /// It is not: `path` is the first name that was missing. With the errno.
+    Missing(u16),
+    /// It can't be known: the errno of the look-up (EACCES, ELOOP, ENAMETOOLONG).
+    Refused(u16),
+}
+
+/// The result of a look; its buffers are used again and again.
+pub(crate) struct Look {
+    /// The name as the call has it.
+    pub(crate) text: Vec<u8>,
+    /// The absolute name as asked for.
+    pub(crate) requested: Vec<u8>,
+    /// The canonical name.
+    pub(crate) path: Vec<u8>,
+    pub(crate) hops: Vec<Hop>,
+    /// The text of a link that was not followed.
+    pub(crate) link: Vec<u8>,
+    pub(crate) found: Found,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Look {
+            text: Vec::new(),
+            requested: Vec::new(),
+            path: Vec::new(),
+            hops: Vec::new(),
+            link: Vec::new(),
+            found: Found::Refused(0),
+        }
+    }
+}
+
+impl Look {
+    pub(crate) fn stat(&self) -> Option<&libc::stat> {
+        match &self.found {
+            Found::There(stat) => Some(stat),
+            _ => None,
+        }
+    }
+
+    /// File type bits; 0 when not there.
+    pub(crate) fn object(&self) -> u32 {
+        self.stat().map_or(0, |stat| stat.st_mode & libc::S_IFMT)
+    }
+
+    /// The errno that a look-up of this name gives; 0 when it is there.
+    pub(crate) fn errno(&self) -> u16 {
+        match self.found {
+            Found::There(_) => 0,
+            Found::Missing(errno) | Found::Refused(errno) => errno,
+        }
+    }
+}
+
+const PATH_MAX: usize = libc::PATH_MAX as usize;
+/// `MAXSYMLINKS` of the kernel, path_resolution(7).
+const MOST_LINKS: usize = 40;
+
+/// Does the looking; owns scratch buffers.
+pub(crate) struct Looker {
+    /// NUL-terminated names for system calls.
+    name: Vec<u8>,
+    proc_name: Vec<u8>,
+    link: Vec<u8>,
+    todo: Vec<u8>,
+    pub(crate) mounts: Mounts,
+}
+
+fn errno_of(error: &io::Error) -> u16 {
+    error.raw_os_error().and_then(|e| u16::try_from(e).ok()).unwrap_or(libc::EIO as u16)
+}
+
+/// A C string in `buf`; none when the bytes hold a NUL.
+fn c_string<'a>(buf: &'a mut Vec<u8>, parts: &[&[u8]]) -> io::Result<&'a CStr> {
+    buf.clear();
+    for part in parts {
+        buf.extend_from_slice(part);
+    }
+    buf.push(0);
+    CStr::from_bytes_with_nul(buf).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// `/proc/TID/what` in `buf`.
+fn proc_path<'a>(buf: &'a mut Vec<u8>, tid: i32, what: std::fmt::Arguments<'_>) -> &'a CStr {
+    buf.clear();
+    // Writing into memory does not fail, and numbers hold no NUL.
+    let _ = write!(buf, "/proc/{tid}/{what}\0");
+    CStr::from_bytes_with_nul(buf).unwrap_or(c"")
+}
+
+/// Appends `text` to the absolute `out` component by component, dropping empty and `.` ones; `..`
+/// are resolved too if `parents`. Returns whether it met any `..`.
+fn push_components(out: &mut Vec<u8>, text: &[u8], parents: bool) -> bool {
+    let mut met = false;
+    for component in text.split(|b| *b == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." => {
+                met = true;
+                if parents {
+                    let end = out.iter().rposition(|b| *b == b'/').unwrap_or(0);
+                    out.truncate(end);
+                } else {
+                    out.extend_from_slice(b"/..");
+                }
+            }
+            name => {
+                out.push(b'/');
+                out.extend_from_slice(name);
+            }
+        }
+    }
+    met
+}
+
+/// The lexical absolute name in `out`: `base` and `text` joined, `.` and `//` dropped.
+fn join(out: &mut Vec<u8>, base: &[u8], text: &[u8], parents: bool) -> bool {
+    out.clear();
+    let mut met = false;
+    if text.first() != Some(&b'/') {
+        met |= push_components(out, base, parents);
+    }
+    met |= push_components(out, text, parents);
+    if out.is_empty() {
+        out.push(b'/');
+    }
+    met
+}
+
+impl Looker {
+    pub(crate) fn new() -> io::Result<Looker> {
+        Ok(Looker {
+            name: Vec::new(),
+            proc_name: Vec::new(),
+            link: vec![0; 2 * PATH_MAX],
+            todo: Vec::new(),
+            mounts: Mounts::of_self()?,
+        })
+    }
+
+    /// The canonical name of `/proc/TID/what` (a descriptor or `cwd`) into `out`. It does not
+    /// begin with a slash for pipes and sockets.
+    pub(crate) fn name_of(
+        &mut self,
+        viewer: Viewer,
+        what: std::fmt::Arguments<'_>,
+        out: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        let path = proc_path(&mut self.proc_name, viewer.tid, what);
+        let n = files::read_link(files::CWD, path, &mut self.link)?;
+        out.clear();
+        out.extend_from_slice(&self.link[..n]);
+        if !viewer.host && out.first() == Some(&b'/') {
+            let fd = files::open(files::CWD, path, libc::O_PATH)?;
+            self.translate(viewer, &fd, out)?;
+        }
+        Ok(())
+    }
+
+    /// stat through `/proc/TID/what`: of the file that a descriptor is open on.
+    pub(crate) fn stat_of(
+        &mut self,
+        tid: i32,
+        what: std::fmt::Arguments<'_>,
+    ) -> io::Result<libc::stat> {
+        files::stat(files::CWD, proc_path(&mut self.proc_name, tid, what), true)
+    }
+
+    /// An O_PATH descriptor of our own on what `/proc/TID/what` is.
+    pub(crate) fn open_of(
+        &mut self,
+        tid: i32,
+        what: std::fmt::Arguments<'_>,
+        flags: i32,
+    ) -> io::Result<OwnedFd> {
+        files::open(files::CWD, proc_path(&mut self.proc_name, tid, what), flags)
+    }
+
+    /// A small file of /proc.
+    pub(crate) fn read_proc(
+        &mut self,
+        tid: i32,
+        what: std::fmt::Arguments<'_>,
+        out: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        files::read_file(proc_path(&mut self.proc_name, tid, what), out)
+    }
+
+    /// A name seen in another mount namespace or above a chroot, as the host's root sees it.
+    fn translate(&mut self, viewer: Viewer, fd: &OwnedFd, path: &mut Vec<u8>) -> io::Result<()> {
+        let mount = files::mount_id(fd)?;
+        if let Some(host) = self.mounts.translate(viewer.tid, mount, path)? {
+            *path = host;
+        }
+        Ok(())
+    }
+
+    /// Looks at `look.text` from `base`; `cwd` is the canonical name of what `base` stands for (it
+    /// may be empty when the text is absolute).
+    pub(crate) fn look(
+        &mut self,
+        viewer: Viewer,
+        base: Base,
+        cwd: &[u8],
+        follow: bool,
+        look: &mut Look,
+    ) {
+        look.hops.clear();
+        look.link.clear();
+        join(&mut look.requested, cwd, &look.text, false);
+        if viewer.host
+            && !matches!(base, Base::RootDescriptor(_))
+            && !look.requested.starts_with(b"/proc/")
+            && look.requested.len() < PATH_MAX
+            && self.glance(follow, cwd, look).is_some()
+        {
+            return;
+        }
+        look.hops.clear();
+        if let Err(error) = self.walk(viewer, base, follow, look) {
+            look.path.clone_from(&look.requested);
+            look.found = match errno_of(&error) as i32 {
+                libc::ENOENT | libc::ENOTDIR => Found::Missing(errno_of(&error)),
+                _ => Found::Refused(errno_of(&error)),
+            };
+        }
+    }
+
+    /// The cheap look: none when there are links on the way, or anything else that needs a walk.
+    fn glance(&mut self, follow: bool, cwd: &[u8], look: &mut Look) -> Option<()> {
+        let slash = look.text.last() == Some(&b'/');
+        let tail: &[u8] = if slash && look.requested.len() > 1 { b"/" } else { b"" };
+        let name = c_string(&mut self.name, &[&look.requested, tail]).ok()?;
+        match files::open_path(files::CWD, name, true) {
+            Ok(fd) => {
+                let stat = files::stat(fd.as_raw_fd(), c"", false).ok()?;
+                if stat.st_mode & libc::S_IFMT == libc::S_IFLNK {
+                    if follow {
+                        return None;
+                    }
+                    let n = files::read_link(fd.as_raw_fd(), c"", &mut self.link).ok()?;
+                    look.link.extend_from_slice(&self.link[..n]);
+                }
+                look.found = Found::There(stat);
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
+                // Only the last name may be missing: the directory must be there, without links.
+                let end = look.requested.iter().rposition(|b| *b == b'/')?;
+                if &look.requested[end + 1..] == b".." {
+                    return None;
+                }
+                let parent: &[u8] = if end == 0 { b"/" } else { &look.requested[..end] };
+                let name = c_string(&mut self.name, &[parent]).ok()?;
+                let fd = files::open_path(files::CWD, name, true).ok()?;
+                let stat = files::stat(fd.as_raw_fd(), c"", false).ok()?;
+                if stat.st_mode & libc::S_IFMT != libc::S_IFDIR {
+                    return None;
+                }
+                look.found = Found::Missing(libc::ENOENT as u16);
+            }
+            Err(_) => return None,
+        }
+        // Without links on the way, `..` means what it says.
+        join(&mut look.path, cwd, &look.text, true);
+        look.requested.clone_from(&look.path);
+        Some(())
+    }
+
+    /// The whole walk, one component at a time (path_resolution(7)).
+    fn walk(
+        &mut self,
+        viewer: Viewer,
+        base: Base,
+        follow: bool,
+        look: &mut Look,
+    ) -> io::Result<()> {
+        let fail = |errno| io::Error::from_raw_os_error(errno);
+        let start = |looker: &mut Self, base| match base {
+            Base::Cwd => looker.open_of(viewer.tid, format_args!("cwd"), libc::O_PATH),
+            Base::Descriptor(fd) | Base::RootDescriptor(fd) => {
+                looker.open_of(viewer.tid, format_args!("fd/{fd}"), libc::O_PATH)
+            }
+        };
+        let root = match base {
+            Base::RootDescriptor(_) => start(self, base)?,
+            _ => self.open_of(viewer.tid, format_args!("root"), libc::O_PATH)?,
+        };
+        let root_stat = files::stat(root.as_raw_fd(), c"", false)?;
+        let root_mount = files::mount_id(&root)?;
+        let is_root = |fd: &OwnedFd, stat: &libc::stat| {
+            (stat.st_dev, stat.st_ino) == (root_stat.st_dev, root_stat.st_ino)
+                && files::mount_id(fd).is_ok_and(|mount| mount == root_mount)
+        };
+
+        let mut todo = std::mem::take(&mut self.todo);
+        todo.clear();
+        todo.extend_from_slice(&look.text);
+        let mut at =
+            if todo.first() == Some(&b'/') { root.try_clone()? } else { start(self, base)? };
+        let mut stat = files::stat(at.as_raw_fd(), c"", false)?;
+        let mut links = 0;
+        let mut pos = 0;
+        // The last component must be a directory when a slash follows it, also one of a link.
+        let result = loop {
+            while todo.get(pos) == Some(&b'/') {
+                pos += 1;
+            }
+            if pos >= todo.len() {
+                break self.canonical(viewer, &at).map(|path| {
+                    look.path = path;
+                    look.found = Found::There(stat);
+                });
+            }
+            let end = todo[pos..].iter().position(|b| *b == b'/').map_or(todo.len(), |n| pos + n);
+            let last = todo[end..].iter().all(|b| *b == b'/');
+            let must_be_dir = end < todo.len();
+            if stat.st_mode & libc::S_IFMT != libc::S_IFDIR {
+                break self.missing(viewer, &at, &todo[pos..end], libc::ENOTDIR, look);
+            }
+            let component = &todo[pos..end];
+            if component == b"." || (component == b".." && is_root(&at, &stat)) {
+                pos = end;
+                continue;
+            }
+            let name = match c_string(&mut self.name, &[component]) {
+                Ok(name) => name,
+                Err(error) => break Err(error),
+            };
+            let next = match files::open_path(at.as_raw_fd(), name, false) {
+                Ok(next) => next,
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
+                    break self.missing(viewer, &at, component, libc::ENOENT, look);
+                }
+                Err(error) => {
+                    let errno = errno_of(&error);
+                    break self.missing(viewer, &at, component, errno.into(), look).map(|()| {
+                        look.found = Found::Refused(errno);
+                    });
+                }
+            };
+            stat = match files::stat(next.as_raw_fd(), c"", false) {
+                Ok(stat) => stat,
+                Err(error) => break Err(error),
+            };
+            let kind = stat.st_mode & libc::S_IFMT;
+            if kind != libc::S_IFLNK {
+                if last && must_be_dir && kind != libc::S_IFDIR {
+                    // `file/`: ENOTDIR, and the file is there.
+                    break self.canonical(viewer, &next).map(|path| {
+                        look.path = path;
+                        look.found = Found::Refused(libc::ENOTDIR as u16);
+                    });
+                }
+                at = next;
+                pos = end;
+                continue;
+            }
+            let length = match files::read_link(next.as_raw_fd(), c"", &mut self.link) {
+                Ok(length) => length,
+                Err(error) => break Err(error),
+            };
+            let mut text = self.link[..length].to_vec();
+            if last && !must_be_dir && !follow {
+                break self.child_name(viewer, &at, component).map(|path| {
+                    look.path = path;
+                    look.link = text;
+                    look.found = Found::There(stat);
+                });
+            }
+            links += 1;
+            if links > MOST_LINKS {
+                break Err(fail(libc::ELOOP));
+            }
+            let path = match self.child_name(viewer, &at, component) {
+                Ok(path) => path,
+                Err(error) => break Err(error),
+            };
+            if path.starts_with(b"/proc/") {
+                match path.as_slice() {
+                    b"/proc/self" => text = viewer.tgid.to_string().into_bytes(),
+                    b"/proc/thread-self" => {
+                        text = format!("{}/task/{}", viewer.tgid, viewer.tid).into_bytes();
+                    }
+                    b"/proc/mounts" | b"/proc/net" => {
+                        text = [b"self/", &path[b"/proc/".len()..]].concat();
+                    }
+                    // A magic link is no text: the kernel jumps.
+                    _ => {
+                        let name = match c_string(&mut self.name, &[component]) {
+                            Ok(name) => name,
+                            Err(error) => break Err(error),
+                        };
+                        match files::open(at.as_raw_fd(), name, libc::O_PATH) {
+                            Ok(next) => at = next,
+                            Err(error) => break Err(error),
+                        }
+                        stat = match files::stat(at.as_raw_fd(), c"", false) {
+                            Ok(stat) => stat,
+                            Err(error) => break Err(error),
+                        };
+                        pos = end;
+                        continue;
+                    }
+                }
+            } else {
+                look.hops.push(Hop { path, text: text.clone() });
+            }
+            if text.first() == Some(&b'/') {
+                at = match root.try_clone() {
+                    Ok(root) => root,
+                    Err(error) => break Err(error),
+                };
+            }
+            stat = match files::stat(at.as_raw_fd(), c"", false) {
+                Ok(stat) => stat,
+                Err(error) => break Err(error),
+            };
+            text.extend_from_slice(&todo[end..]);
+            todo = text;
+            pos = 0;
+        };
+        self.todo = todo;
+        result
+    }
+
+    /// The canonical name of an own descriptor.
+    fn canonical(&mut self, viewer: Viewer, fd: &OwnedFd) -> io::Result<Vec<u8>> {
+        self.proc_name.clear();
+        let _ = write!(self.proc_name, "/proc/self/fd/{}\0", fd.as_raw_fd());
+        let name = CStr::from_bytes_with_nul(&self.proc_name).unwrap_or(c"");
+        let n = files::read_link(files::CWD, name, &mut self.link)?;
+        let mut path = self.link[..n].to_vec();
+        if !viewer.host {
+            self.translate(viewer, fd, &mut path)?;
+        }
+        Ok(path)
+    }
+
+    /// The canonical name of an entry of a directory.
+    fn child_name(&mut self, viewer: Viewer, dir: &OwnedFd, name: &[u8]) -> io::Result<Vec<u8>> {
+        let mut path = self.canonical(viewer, dir)?;
+        if path.last() != Some(&b'/') {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        Ok(path)
+    }
+
+    fn missing(
+        &mut self,
+        viewer: Viewer,
+        dir: &OwnedFd,
+        name: &[u8],
+        errno: i32,
+        look: &mut Look,
+    ) -> io::Result<()> {
+        look.path = self.child_name(viewer, dir, name)?;
+        look.found = Found::Missing(errno as u16);
+        Ok(())
+    }
+}
+
+/// Whether `name` is what `base` and `text` say without any link or `..` on the way.
+pub(crate) fn is_literal(scratch: &mut Vec<u8>, base: &[u8], text: &[u8], name: &[u8]) -> bool {
+    !join(scratch, base, text, false) && scratch == name
+}

@@ -1,0 +1,585 @@
+//! The ptrace backend: one thread that waits for stops and answers them.
+
+mod calls;
+mod exec;
+mod open;
+mod sockets;
+mod tasks;
+
+use crate::command::{Command, Error, Options, Outcome};
+use crate::guard::{Attempt, Reaction};
+use crate::log::{Call, Fact, Log, why};
+use crate::look::{Base, Hop, Look, Looker, Viewer};
+use crate::sys::process::{self, Signals};
+use crate::sys::ptrace::{self, SyscallStop, Wait};
+use crate::sys::spawn::{self, Started};
+use crate::sys::{files, memory, regs};
+use crate::table::{self, Abi, Row};
+use crate::{filter, start};
+use airtight_recording::{Exit, HostKind, Kind, Op, ProcessId, ReasonCode, Sink};
+use rustc_hash::FxHashMap;
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Instant;
+use tasks::{Early, FsView, Pending, Proc, Task};
+
+/// SECCOMP_RET_DATA of our filter: a filter of the traced program that answers RET_TRACE with
+/// other data is not ours.
+const MARK: u16 = 0xA17E;
+
+/// How a stopped thread goes on.
+enum Next {
+    /// To the next stop that the filter wants.
+    Run,
+    /// To the exit of the call it is in.
+    ToExit,
+}
+
+/// The row of the call that a thread's registers name.
+fn row_of(nr: u64, i386: bool) -> Option<&'static Row> {
+    let abi = match u32::try_from(nr).ok()? {
+        _ if i386 => Abi::I386,
+        nr => Abi::of(Abi::NATIVE.audit_arch(), nr)?,
+    };
+    table::lookup(abi, nr as u32)
+}
+
+/// The whole state of one trace.
+struct Tracer<'a, 'b> {
+    options: Options<'a>,
+    log: Log<'b>,
+    looker: Looker,
+    tasks: FxHashMap<i32, Task>,
+    procs: FxHashMap<i32, Proc>,
+    early: Early,
+    root: i32,
+    root_exit: Option<Exit>,
+    /// Whether the root has executed the command.
+    started: bool,
+    /// Counts what moves directories: a cached current directory is good for one generation.
+    generation: u64,
+    /// A mount was made or taken away: names no longer mean what they meant at the start.
+    remounted: bool,
+    /// Programs lose set-uid privilege under this trace.
+    unprivileged: bool,
+    /// Unix socket names bound within the tree.
+    bound: std::collections::HashSet<Vec<u8>>,
+    /// What is loaded for a file that is executed.
+    loads: exec::Loads,
+    deadline: Option<Instant>,
+    timed_out: bool,
+    killed: bool,
+    scratch: Vec<u8>,
+    name: Vec<u8>,
+    spare: Vec<Box<Pending>>,
+}
+
+/// Runs a command under ptrace.
+pub(crate) fn run(
+    command: &Command,
+    options: Options<'_>,
+    sink: &mut dyn Sink,
+) -> Result<Outcome, Error> {
+    let system = |what: &str| {
+        let what = what.to_owned();
+        move |source| Error::System { what, source }
+    };
+    let chosen = filter::Options { mark: MARK, allow_io_uring: options.allow_io_uring };
+    let filter: Vec<_> = filter::program(Abi::NATIVE, chosen)
+        .iter()
+        .map(|i| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k })
+        .collect();
+    let no_new_privs = !process::has_capability(process::CAP_SYS_ADMIN);
+    let plan = start::plan(command, &filter, no_new_privs)?;
+    let header = start::header(command, "ptrace");
+    let looker = Looker::new().map_err(system("reading the mount table"))?;
+    let loads = exec::Loads::new();
+    let signals = Signals::install().map_err(system("installing signal handlers"))?;
+    let mut started = match spawn::start(&plan, &signals) {
+        Ok(started) => started,
+        Err(failure) => return Err(start::error(failure, command)),
+    };
+    let deadline = options.timeout.map(|limit| Instant::now() + limit);
+    if let Some(limit) = options.timeout {
+        process::alarm(limit.max(std::time::Duration::from_millis(1)));
+    }
+    let mut tracer = Tracer {
+        options,
+        log: Log::new(sink, &header),
+        looker,
+        tasks: FxHashMap::default(),
+        procs: FxHashMap::default(),
+        early: Early::default(),
+        root: started.pid,
+        root_exit: None,
+        started: false,
+        generation: 0,
+        remounted: false,
+        unprivileged: no_new_privs || !process::has_capability(process::CAP_SYS_PTRACE),
+        bound: std::collections::HashSet::new(),
+        loads,
+        deadline,
+        timed_out: false,
+        killed: false,
+        scratch: Vec::new(),
+        name: Vec::new(),
+        spare: Vec::new(),
+    };
+    tracer.adopt_root();
+    process::forward_to(started.pid);
+    tracer.follow().map_err(system("waiting for traced processes"))?;
+    tracer.finish(&mut started, command)
+}
+
+impl Tracer<'_, '_> {
+    fn adopt_root(&mut self) {
+        let (id, tally) = self.log.birth(None, self.root);
+        let proc = Proc { id, tally, threads: 1, doubtful: false, name: Vec::new() };
+        self.procs.insert(self.root, proc);
+        let fs = Rc::new(RefCell::new(FsView::default()));
+        let task = Task { tid: self.root, tgid: self.root, fs, pending: None, strict: false };
+        self.tasks.insert(self.root, task);
+        self.inherited();
+    }
+
+    /// Waits for stops until every process of the tree has ended.
+    fn follow(&mut self) -> io::Result<()> {
+        loop {
+            match ptrace::wait_any()? {
+                Wait::Status(tid, status) => self.on_status(tid, status),
+                Wait::NoChildren => return Ok(()),
+                Wait::Interrupted => {}
+            }
+            if let Some(deadline) = self.deadline
+                && Instant::now() >= deadline
+            {
+                self.deadline = None;
+                self.on_deadline();
+            }
+        }
+    }
+
+    /// The time limit, or the grace time after the end of the root, has passed.
+    fn on_deadline(&mut self) {
+        if self.root_exit.is_none() {
+            self.timed_out = true;
+            self.log.incomplete(None, ReasonCode::TimedOut, || "the time limit was reached".into());
+        } else {
+            for proc in self.procs.values_mut() {
+                let (id, name) = (proc.id, String::from_utf8_lossy(&proc.name).into_owned());
+                self.log.note(id, HostKind::SurvivingProcess, name.as_bytes(), 0);
+                self.log.incomplete(Some(id), ReasonCode::SurvivingProcess, || {
+                    format!("{name} outlived the command and was killed")
+                });
+            }
+        }
+        self.kill_all();
+    }
+
+    fn kill_all(&mut self) {
+        self.killed = true;
+        for &tgid in self.procs.keys() {
+            process::kill(tgid, libc::SIGKILL);
+        }
+    }
+
+    /// One status of wait4(2), see ptrace(2).
+    fn on_status(&mut self, tid: i32, status: i32) {
+        if libc::WIFEXITED(status) {
+            return self.on_end(tid, Exit::Code(libc::WEXITSTATUS(status) as u8), false);
+        }
+        if libc::WIFSIGNALED(status) {
+            let core = libc::WCOREDUMP(status);
+            return self.on_end(tid, Exit::Signal(libc::WTERMSIG(status) as u8), core);
+        }
+        if !libc::WIFSTOPPED(status) {
+            return;
+        }
+        let signal = libc::WSTOPSIG(status);
+        let event = status >> 16;
+        if !self.tasks.contains_key(&tid) && event != libc::PTRACE_EVENT_EXEC {
+            // A new thread or child that stopped before its maker's event was seen.
+            self.early.insert(tid);
+            return;
+        }
+        let outcome = match event {
+            0 if signal == libc::SIGTRAP | 0x80 => self.on_syscall_stop(tid),
+            0 => self.on_signal(tid, signal),
+            libc::PTRACE_EVENT_SECCOMP => self.on_seccomp(tid),
+            libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
+                self.on_birth(tid, event)
+            }
+            libc::PTRACE_EVENT_EXEC => self.on_exec(tid),
+            libc::PTRACE_EVENT_STOP => self.on_stop(tid, signal),
+            _ => self.go(tid, 0),
+        };
+        if let Err(error) = outcome {
+            self.on_lost(tid, &error);
+        }
+    }
+
+    /// A request failed. ESRCH means that the thread was killed meanwhile: its end follows.
+    fn on_lost(&mut self, tid: i32, error: &io::Error) {
+        if error.raw_os_error() != Some(libc::ESRCH) {
+            let id = self.process_of(tid);
+            self.log.incomplete(id, ReasonCode::LostEvent, || {
+                format!("a stop could not be handled: {}", why(error))
+            });
+            // It must not stay stopped for ever.
+            let _ = ptrace::resume(tid, 0);
+        }
+    }
+
+    fn process_of(&self, tid: i32) -> Option<ProcessId> {
+        let task = self.tasks.get(&tid)?;
+        self.procs.get(&task.tgid).map(|proc| proc.id)
+    }
+
+    /// Goes on in the way the thread's state asks for.
+    fn go(&mut self, tid: i32, signal: i32) -> io::Result<()> {
+        let wants_syscalls =
+            self.tasks.get(&tid).is_some_and(|task| task.strict || task.pending.is_some());
+        if wants_syscalls {
+            ptrace::resume_to_syscall(tid, signal)
+        } else {
+            ptrace::resume(tid, signal)
+        }
+    }
+
+    fn on_signal(&mut self, tid: i32, signal: i32) -> io::Result<()> {
+        // The default action of these may write a core file into the current directory, which
+        // can't be asked for any more once it is dead.
+        const CORE: &[i32] = &[
+            libc::SIGQUIT,
+            libc::SIGILL,
+            libc::SIGABRT,
+            libc::SIGFPE,
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGSYS,
+            libc::SIGTRAP,
+            libc::SIGXCPU,
+            libc::SIGXFSZ,
+        ];
+        if CORE.contains(&signal) {
+            self.cwd(tid);
+        }
+        self.go(tid, signal)
+    }
+
+    /// PTRACE_EVENT_STOP: a new thread's first stop, or a group stop.
+    fn on_stop(&mut self, tid: i32, signal: i32) -> io::Result<()> {
+        const STOPS: &[i32] = &[libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+        if !STOPS.contains(&signal) {
+            return self.go(tid, 0);
+        }
+        ptrace::listen(tid)?;
+        if tid == self.root {
+            // The caller waits for us, not for the child: it must see the stop.
+            process::stop_self();
+        }
+        Ok(())
+    }
+
+    fn on_birth(&mut self, parent: i32, event: i32) -> io::Result<()> {
+        let child = ptrace::event_message(parent)? as i32;
+        let (nr, first, i386) = regs::call_in_progress(parent)?;
+        let is_clone = row_of(nr, i386).is_some_and(|row| row.name == "clone");
+        let flags = if is_clone { first as i32 } else { 0 };
+        let (tgid, fs) = {
+            let task = &self.tasks[&parent];
+            (task.tgid, Rc::clone(&task.fs))
+        };
+        let fs = if flags & libc::CLONE_FS != 0 {
+            fs
+        } else {
+            let copy = fs.borrow().clone();
+            Rc::new(RefCell::new(copy))
+        };
+        let thread = event == libc::PTRACE_EVENT_CLONE && flags & libc::CLONE_THREAD != 0;
+        let task =
+            |tgid| Task { tid: child, tgid, fs: Rc::clone(&fs), pending: None, strict: false };
+        if thread {
+            self.tasks.insert(child, task(tgid));
+            if let Some(proc) = self.procs.get_mut(&tgid) {
+                proc.threads += 1;
+            }
+        } else {
+            self.tasks.insert(child, task(child));
+            let Some(maker) = self.procs.get_mut(&tgid) else { return self.go(parent, 0) };
+            if flags & libc::CLONE_VM != 0 && flags & libc::CLONE_VFORK == 0 {
+                maker.doubtful = true;
+            }
+            let (maker_id, doubtful, name) = (maker.id, maker.doubtful, maker.name.clone());
+            let (id, tally) = self.log.birth(Some(maker_id), child);
+            let doubtful = doubtful || flags & libc::CLONE_NEWUSER != 0;
+            self.procs.insert(child, Proc { id, tally, threads: 1, doubtful, name });
+            if self.killed {
+                process::kill(child, libc::SIGKILL);
+            }
+        }
+        if self.early.remove(&child) {
+            self.go(child, 0).or_else(|error| {
+                if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) }
+            })?;
+        }
+        self.go(parent, 0)
+    }
+
+    /// A thread has ended; the leader's end is that of the process.
+    fn on_end(&mut self, tid: i32, exit: Exit, core: bool) {
+        self.early.remove(&tid);
+        let Some(mut task) = self.tasks.remove(&tid) else { return };
+        if let Some(pending) = task.pending.take() {
+            self.on_interrupted(&task, pending);
+        }
+        if tid != task.tgid {
+            if let Some(proc) = self.procs.get_mut(&task.tgid) {
+                proc.threads = proc.threads.saturating_sub(1);
+            }
+            return;
+        }
+        if core {
+            self.core_dump(&task);
+        }
+        if let Some(proc) = self.procs.remove(&tid) {
+            self.log.death(proc.id, proc.tally, exit);
+        }
+        if tid == self.root {
+            self.root_exit = Some(exit);
+            process::forward_to(0);
+            if !self.procs.is_empty() && !self.killed {
+                let grace = self.options.grace;
+                self.deadline = Some(Instant::now() + grace);
+                process::alarm(grace.max(std::time::Duration::from_millis(1)));
+            }
+        }
+    }
+
+    /// The last words: what is still held back goes to the sink.
+    fn finish(mut self, started: &mut Started, command: &Command) -> Result<Outcome, Error> {
+        for (_, proc) in self.procs.drain() {
+            self.log.incomplete(Some(proc.id), ReasonCode::LostEvent, || {
+                "the end of a process was not seen".into()
+            });
+            self.log.flush(proc.id, proc.tally);
+        }
+        if !self.started
+            && let Some(failure) = started.failure()
+        {
+            return Err(start::error(failure, command));
+        }
+        let exit = self.root_exit.unwrap_or_else(|| {
+            self.log.incomplete(None, ReasonCode::LostEvent, || {
+                "the end of the command was not seen".into()
+            });
+            Exit::Code(255)
+        });
+        let timed_out = self.timed_out;
+        let mut name = Vec::new();
+        let completeness = self.log.end(|path| {
+            name.clear();
+            name.extend_from_slice(path);
+            name.push(0);
+            let path = std::ffi::CStr::from_bytes_with_nul(&name).ok()?;
+            files::stat(files::CWD, path, true).ok()
+        });
+        Ok(Outcome { exit, completeness, timed_out })
+    }
+
+    // ---- names -------------------------------------------------------------------------------
+
+    fn viewer(&self, task: &Task) -> Viewer {
+        let host = !self.remounted && !task.fs.borrow().foreign;
+        Viewer { tid: task.tid, tgid: task.tgid, host }
+    }
+
+    /// The canonical current directory of a thread; empty when it can't be known.
+    fn cwd(&mut self, tid: i32) -> Rc<[u8]> {
+        let Some(task) = self.tasks.get(&tid) else { return Rc::from(&[][..]) };
+        if let Some((generation, cwd)) = &task.fs.borrow().cwd
+            && *generation == self.generation
+        {
+            return Rc::clone(cwd);
+        }
+        let viewer = self.viewer(task);
+        let fs = Rc::clone(&task.fs);
+        let mut name = std::mem::take(&mut self.name);
+        let known = self.looker.name_of(viewer, format_args!("cwd"), &mut name);
+        let cwd: Rc<[u8]> = if known.is_ok() { Rc::from(&name[..]) } else { Rc::from(&[][..]) };
+        self.name = name;
+        match known {
+            Ok(()) => fs.borrow_mut().cwd = Some((self.generation, Rc::clone(&cwd))),
+            Err(error) => {
+                let id = self.process_of(tid);
+                self.log.incomplete(id, ReasonCode::PathUnreadable, || {
+                    format!("a current directory has no readable name: {}", why(&error))
+                });
+            }
+        }
+        cwd
+    }
+
+    /// The canonical name of what a relative name starts from.
+    fn base_name(&mut self, tid: i32, base: Base, text: &[u8]) -> Rc<[u8]> {
+        if text.first() == Some(&b'/') && !matches!(base, Base::RootDescriptor(_)) {
+            return Rc::from(&[][..]);
+        }
+        match base {
+            Base::Cwd => self.cwd(tid),
+            Base::Descriptor(fd) | Base::RootDescriptor(fd) => {
+                let viewer = self.viewer(&self.tasks[&tid]);
+                let mut name = std::mem::take(&mut self.name);
+                let known = self.looker.name_of(viewer, format_args!("fd/{fd}"), &mut name);
+                let result: Rc<[u8]> = match &known {
+                    Ok(()) => Rc::from(&name[..]),
+                    Err(_) => Rc::from(&[][..]),
+                };
+                self.name = name;
+                if let Err(error) = known
+                    && error.raw_os_error() != Some(libc::ENOENT)
+                {
+                    let id = self.process_of(tid);
+                    self.log.incomplete(id, ReasonCode::PathUnreadable, || {
+                        format!("a directory descriptor has no readable name: {}", why(&error))
+                    });
+                }
+                result
+            }
+        }
+    }
+
+    /// Reads the NUL-terminated name at `addr` into `out`. False when there is none that the
+    /// kernel would accept (EFAULT, ENAMETOOLONG): then the call names nothing.
+    fn read_name(&mut self, tid: i32, addr: u64, out: &mut Vec<u8>) -> bool {
+        const PAGE: u64 = 4096;
+        const PATH_MAX: usize = libc::PATH_MAX as usize;
+        out.clear();
+        if addr == 0 {
+            return false;
+        }
+        let mut at = addr;
+        while out.len() < PATH_MAX {
+            // To the end of the page at most: the next one may not be there.
+            let want = (PAGE - at % PAGE).min(256) as usize;
+            let have = out.len();
+            out.resize(have + want, 0);
+            match memory::read(tid, at, &mut out[have..]) {
+                Ok(got) => {
+                    out.truncate(have + got);
+                    if let Some(end) = out[have..].iter().position(|b| *b == 0) {
+                        out.truncate(have + end);
+                        return out.len() < PATH_MAX;
+                    }
+                    if got < want {
+                        return false;
+                    }
+                    at += want as u64;
+                }
+                Err(error) => {
+                    if !matches!(error.raw_os_error(), Some(libc::EFAULT | libc::ESRCH)) {
+                        let id = self.process_of(tid);
+                        self.log.incomplete(id, ReasonCode::MemoryUnreadable, || {
+                            format!("the memory of a process can't be read: {}", why(&error))
+                        });
+                    }
+                    return false;
+                }
+            }
+        }
+        false
+    }
+
+    /// Reads a structure of at most `buf.len()` bytes; false when it is not all there.
+    fn read_exact(&mut self, tid: i32, addr: u64, buf: &mut [u8]) -> bool {
+        memory::read(tid, addr, buf).is_ok_and(|got| got == buf.len())
+    }
+
+    /// Looks at `look.text` as `tid` would.
+    fn look(&mut self, tid: i32, base: Base, follow: bool, look: &mut Look) {
+        let cwd = self.base_name(tid, base, &look.text);
+        let viewer = self.viewer(&self.tasks[&tid]);
+        self.looker.look(viewer, base, &cwd, follow, look);
+    }
+
+    // ---- facts -------------------------------------------------------------------------------
+
+    /// Begins a group of facts with the links that were crossed.
+    fn emit_hops(&mut self, tgid: i32, call: Call, hops: &[Hop]) {
+        self.log.begin();
+        let Some(proc) = self.procs.get_mut(&tgid) else { return };
+        for hop in hops {
+            let fact = Fact {
+                kind: Kind::Link,
+                op: Op::Hop,
+                path: &hop.path,
+                requested: &[],
+                other: &hop.text,
+                errno: 0,
+                flags: 0,
+                object: libc::S_IFLNK,
+            };
+            self.log.emit(&mut proc.tally, call, &fact);
+        }
+    }
+
+    fn emit(&mut self, tgid: i32, call: Call, fact: &Fact<'_>) {
+        if let Some(proc) = self.procs.get_mut(&tgid) {
+            self.log.emit(&mut proc.tally, call, fact);
+        }
+    }
+
+    /// A look-up that told only whether a name is there: its hops and a probe. `errno` is that of
+    /// the call, for a name that is there and was refused.
+    fn emit_probe(&mut self, tgid: i32, call: Call, look: &Look, op: Op, errno: u16, flags: u32) {
+        self.emit_hops(tgid, call, &look.hops);
+        let errno = match look.errno() {
+            0 => errno,
+            missing => missing,
+        };
+        let fact = Fact {
+            kind: Kind::Probe,
+            op,
+            path: &look.path,
+            requested: &look.requested,
+            other: &[],
+            errno,
+            flags,
+            object: look.object(),
+        };
+        self.emit(tgid, call, &fact);
+    }
+
+    fn spare(&mut self, row: &'static Row, abi: Abi, args: [u64; 6]) -> Box<Pending> {
+        match self.spare.pop() {
+            Some(mut pending) => {
+                pending.row = row;
+                pending.abi = abi;
+                pending.args = args;
+                pending.base = Base::Cwd;
+                pending.flags = 0;
+                pending.existed = false;
+                pending.exec = None;
+                pending.socket = None;
+                for look in &mut pending.looks {
+                    look.text.clear();
+                    look.path.clear();
+                    look.hops.clear();
+                }
+                pending
+            }
+            None => Box::new(Pending {
+                row,
+                abi,
+                args,
+                looks: Default::default(),
+                base: Base::Cwd,
+                flags: 0,
+                existed: false,
+                exec: None,
+                socket: None,
+            }),
+        }
+    }
+}

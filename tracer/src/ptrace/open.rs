@@ -1,0 +1,360 @@
+//! open and its family: the descriptor tells what was really opened.
+
+use super::*;
+use crate::look::{Found, is_literal};
+use crate::table::Decoder;
+
+impl Tracer<'_, '_> {
+    /// The name and flags of an open; what it would make is looked up before it is made.
+    pub(super) fn open_entry(
+        &mut self,
+        tid: i32,
+        decoder: Decoder,
+        p: &mut Pending,
+    ) -> io::Result<Option<Next>> {
+        let at = match decoder {
+            Decoder::Open { at, flags } => {
+                p.flags = p.args[usize::from(flags)] & 0xffff_ffff;
+                at
+            }
+            Decoder::Creat { at } => {
+                p.flags = (libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u64;
+                at
+            }
+            Decoder::OpenHow { at, how } => {
+                // struct open_how: flags, mode, resolve (openat2(2))
+                let mut raw = [0; 24];
+                if !self.read_exact(tid, p.args[usize::from(how)], &mut raw) {
+                    return Ok(None);
+                }
+                let word =
+                    |i: usize| u64::from_ne_bytes(raw[i..i + 8].try_into().unwrap_or([0; 8]));
+                p.flags = word(0);
+                p.args[5] = word(16);
+                at
+            }
+            _ => {
+                p.flags = p.args[2] & 0xffff_ffff;
+                return Ok(Some(Next::ToExit));
+            }
+        };
+        p.base = match at.dir.map(|dir| p.args[usize::from(dir)] as i32) {
+            None | Some(libc::AT_FDCWD) => Base::Cwd,
+            Some(fd) => Base::Descriptor(fd),
+        };
+        if matches!(decoder, Decoder::OpenHow { .. })
+            && p.args[5] & libc::RESOLVE_IN_ROOT != 0
+            && let Base::Descriptor(fd) = p.base
+        {
+            p.base = Base::RootDescriptor(fd);
+        }
+        let mut text = std::mem::take(&mut p.looks[0].text);
+        let known = self.read_name(tid, p.args[usize::from(at.path)], &mut text);
+        p.looks[0].text = text;
+        if !known {
+            p.looks[0].text.clear();
+        }
+        let flags = p.flags as i32;
+        let must_know = flags & libc::O_CREAT != 0 && flags & libc::O_EXCL == 0;
+        if !p.looks[0].text.is_empty() && (must_know || self.options.guard.is_some()) {
+            self.look(tid, p.base, follows(flags), &mut p.looks[0]);
+            p.existed = p.looks[0].stat().is_some();
+            let writes = flags & libc::O_ACCMODE != libc::O_RDONLY
+                || flags & libc::O_TRUNC != 0
+                || (flags & libc::O_CREAT != 0 && !p.existed);
+            let kind = match () {
+                () if flags & libc::O_PATH != 0 || !(p.existed || writes) => Kind::Probe,
+                () if writes => Kind::Write,
+                () if p.looks[0].object() == libc::S_IFDIR => Kind::List,
+                () => Kind::Read,
+            };
+            return self.guarded(tid, p, &[(0, kind)], Ok(Some(Next::ToExit)));
+        }
+        Ok(Some(Next::ToExit))
+    }
+
+    /// An open has ended.
+    pub(super) fn open_exit(
+        &mut self,
+        tid: i32,
+        decoder: Decoder,
+        p: &mut Pending,
+        rval: i64,
+    ) -> io::Result<()> {
+        let tgid = self.tasks[&tid].tgid;
+        let flags = p.flags as i32;
+        if rval < 0 {
+            let errno = -rval as i32;
+            let tells = !matches!(
+                errno,
+                libc::EFAULT
+                    | libc::EINTR
+                    | libc::ENOMEM
+                    | libc::EMFILE
+                    | libc::ENFILE
+                    | libc::EBADF
+                    | libc::ENOSYS
+            ) && !(512..=516).contains(&errno);
+            if tells && !p.looks[0].text.is_empty() {
+                self.look(tid, p.base, follows(flags), &mut p.looks[0]);
+                self.open_failed(tgid, p, errno as u16);
+            }
+            return Ok(());
+        }
+        let fd = rval as i32;
+        let viewer = self.viewer(&self.tasks[&tid]);
+        let mut name = std::mem::take(&mut self.scratch);
+        let named = self.looker.name_of(viewer, format_args!("fd/{fd}"), &mut name);
+        let stat = self.looker.stat_of(tid, format_args!("fd/{fd}"));
+        if let (Ok(()), Ok(stat)) = (&named, &stat) {
+            self.opened(tid, decoder, p, fd, &name, stat);
+        } else if let Err(error) = named.and(stat.map(drop)) {
+            let id = self.process_of(tid);
+            self.log.incomplete(id, ReasonCode::PathUnreadable, || {
+                format!("what a descriptor was opened on can't be read: {}", why(&error))
+            });
+        }
+        self.scratch = name;
+        Ok(())
+    }
+
+    fn opened(
+        &mut self,
+        tid: i32,
+        decoder: Decoder,
+        p: &mut Pending,
+        fd: i32,
+        name: &[u8],
+        stat: &libc::stat,
+    ) {
+        let tgid = self.tasks[&tid].tgid;
+        let flags = p.flags as i32;
+        let object = stat.st_mode & libc::S_IFMT;
+        let handle = matches!(decoder, Decoder::OpenHandle { .. });
+        if name.first() != Some(&b'/') {
+            return;
+        }
+        let look = &mut p.looks[0];
+        let text = std::mem::take(&mut look.text);
+        let base = if handle { Rc::from(&[][..]) } else { self.base_name(tid, p.base, &text) };
+        look.text = text;
+        look.hops.clear();
+        look.requested.clear();
+        let literal = handle || {
+            let mut joined = std::mem::take(&mut look.path);
+            let literal = is_literal(&mut joined, &base, &look.text, name);
+            look.path = joined;
+            literal
+        };
+        if !literal {
+            self.look(tid, p.base, follows(flags), look);
+            if look.path != name && look.stat().is_some() && !name.starts_with(b"/proc/") {
+                // The name led elsewhere a moment later: the descriptor is right, but a link on
+                // the way may have been missed.
+                let mut again = Vec::new();
+                let at = calls::names(decoder).map(|(at, _)| p.args[usize::from(at.path)]);
+                let known = at.is_some_and(|addr| self.read_name(tid, addr, &mut again));
+                if known && again != look.text {
+                    let id = self.process_of(tid);
+                    self.log.incomplete(id, ReasonCode::PathChanged, || {
+                        format!("a name changed while {} ran", p.row.name)
+                    });
+                }
+            }
+        }
+        let deleted = stat.st_nlink == 0;
+        if deleted && flags & libc::O_TMPFILE == libc::O_TMPFILE {
+            // A file without a name: only the directory was looked up.
+            self.look(tid, p.base, true, &mut p.looks[0]);
+            self.emit_probe(tgid, p.call(), &p.looks[0], Op::Open, 0, p.flags as u32);
+            return;
+        }
+        let look = &mut p.looks[0];
+        look.path.clear();
+        look.path.extend_from_slice(if deleted { &look.requested } else { name });
+        let proc_self = format!("/proc/{tgid}/");
+        if look.path.starts_with(proc_self.as_bytes()) {
+            look.path = [b"/proc/self/", &look.path[proc_self.len()..]].concat();
+        }
+        look.found = Found::There(*stat);
+        if look.path.is_empty() {
+            return;
+        }
+        let created = flags & libc::O_CREAT != 0 && (flags & libc::O_EXCL != 0 || !p.existed);
+        let access = flags & libc::O_ACCMODE;
+        let regular = object == libc::S_IFREG;
+        let op = if handle { Op::Handle } else { Op::Open };
+        let name = p.call();
+        self.emit_hops(tgid, name, &p.looks[0].hops);
+        let fact = |kind, op| Fact {
+            kind,
+            op,
+            path: &p.looks[0].path,
+            requested: &p.looks[0].requested,
+            other: &[],
+            errno: 0,
+            flags: p.flags as u32,
+            object,
+        };
+        let reads = || fact(Kind::Read, op);
+        if flags & libc::O_PATH != 0 {
+            self.emit(tgid, name, &fact(Kind::Probe, op));
+        } else if object == libc::S_IFDIR {
+            let op = if handle { Op::Handle } else { Op::Enumerate };
+            self.emit(tgid, name, &fact(Kind::List, op));
+        } else if created {
+            self.emit(tgid, name, &fact(Kind::Write, Op::Create));
+        } else if flags & libc::O_TRUNC != 0 && regular {
+            self.emit(tgid, name, &fact(Kind::Write, Op::Truncate));
+        } else if access == libc::O_WRONLY {
+            self.emit(tgid, name, &fact(Kind::Write, op));
+        } else if access == libc::O_RDONLY || regular {
+            self.read_opened(tid, name, &reads(), access == libc::O_RDWR, fd, stat);
+        } else {
+            self.emit(tgid, name, &reads());
+            self.emit(tgid, name, &fact(Kind::Write, op));
+        }
+    }
+
+    /// A file that was opened for reading (and perhaps writing) and was there before.
+    pub(super) fn read_opened(
+        &mut self,
+        tid: i32,
+        call: Call,
+        fact: &Fact<'_>,
+        and_writing: bool,
+        fd: i32,
+        stat: &libc::stat,
+    ) {
+        let tgid = self.tasks[&tid].tgid;
+        let Some(proc) = self.procs.get_mut(&tgid) else { return };
+        let path = self.log.emit(&mut proc.tally, call, fact);
+        if fact.object != libc::S_IFREG {
+            return;
+        }
+        if self.log.wants_stamp(path) {
+            self.log.stamp(path, stat);
+        }
+        if and_writing {
+            let file = self.looker.open_of(tid, format_args!("fd/{fd}"), libc::O_PATH).ok();
+            self.log.watch(proc.id, &mut proc.tally, call, fact, file, stat);
+        }
+    }
+
+    fn open_failed(&mut self, tgid: i32, p: &mut Pending, errno: u16) {
+        let look = &mut p.looks[0];
+        if matches!(i32::from(errno), libc::ENOENT | libc::ENOTDIR) && look.stat().is_some() {
+            let directory_wanted =
+                i32::from(errno) == libc::ENOTDIR && p.flags as i32 & libc::O_DIRECTORY != 0;
+            if !directory_wanted {
+                look.path.clone_from(&look.requested);
+                look.found = Found::Missing(errno);
+            }
+        }
+        let errno = if look.stat().is_some() && i32::from(errno) == libc::ENOTDIR {
+            // O_DIRECTORY on a file: the file is there.
+            libc::EISDIR as u16
+        } else {
+            errno
+        };
+        self.emit_probe(tgid, p.call(), &p.looks[0], Op::Stat, errno, p.flags as u32);
+    }
+
+    /// The process was killed inside an open: what it could have made counts as made.
+    pub(super) fn open_interrupted(&mut self, tgid: i32, p: &mut Pending) {
+        let flags = p.flags as i32;
+        let writes = flags & (libc::O_CREAT | libc::O_TRUNC) != 0;
+        if !writes || p.looks[0].text.is_empty() {
+            return;
+        }
+        if p.looks[0].path.is_empty() {
+            let id = self.procs.get(&tgid).map(|proc| proc.id);
+            self.log.incomplete(id, ReasonCode::LostEvent, || {
+                format!("a process was killed inside {}", p.row.name)
+            });
+            return;
+        }
+        self.emit_hops(tgid, p.call(), &p.looks[0].hops);
+        let op = if p.existed { Op::Truncate } else { Op::Create };
+        let fact = Fact {
+            kind: Kind::Write,
+            op,
+            path: &p.looks[0].path,
+            requested: &p.looks[0].requested,
+            other: &[],
+            errno: 0,
+            flags: p.flags as u32,
+            object: libc::S_IFREG,
+        };
+        self.emit(tgid, p.call(), &fact);
+    }
+
+    /// A descriptor that came from elsewhere: inherited before the trace, or received.
+    pub(super) fn taken(&mut self, tid: i32, fd: i32, op: Op, call: Call) {
+        let viewer = self.viewer(&self.tasks[&tid]);
+        let tgid = self.tasks[&tid].tgid;
+        let mut name = Vec::new();
+        let named = self.looker.name_of(viewer, format_args!("fd/{fd}"), &mut name);
+        let stat = self.looker.stat_of(tid, format_args!("fd/{fd}"));
+        let mut info = Vec::new();
+        let known = self.looker.read_proc(tid, format_args!("fdinfo/{fd}"), &mut info);
+        let (Ok(()), Ok(stat), Ok(())) = (named, stat, known) else { return };
+        // fdinfo: `flags:\t0100000` in octal (proc(5)).
+        let flags = info
+            .split(|b| *b == b'\n')
+            .find_map(|line| line.strip_prefix(b"flags:"))
+            .and_then(|text| std::str::from_utf8(text).ok())
+            .and_then(|text| i32::from_str_radix(text.trim(), 8).ok())
+            .unwrap_or(libc::O_RDWR);
+        if name.first() != Some(&b'/')
+            || stat.st_nlink == 0
+            || (op == Op::Inherited && flags & libc::O_CLOEXEC != 0)
+        {
+            return;
+        }
+        let object = stat.st_mode & libc::S_IFMT;
+        self.log.begin();
+        let fact = |kind| Fact {
+            kind,
+            op,
+            path: &name,
+            requested: &[],
+            other: &[],
+            errno: 0,
+            flags: flags as u32,
+            object,
+        };
+        let access = flags & libc::O_ACCMODE;
+        if flags & libc::O_PATH != 0 {
+            self.emit(tgid, call, &fact(Kind::Probe));
+        } else if object == libc::S_IFDIR {
+            self.emit(tgid, call, &fact(Kind::List));
+        } else if access == libc::O_WRONLY {
+            self.emit(tgid, call, &fact(Kind::Write));
+        } else {
+            let both = access == libc::O_RDWR;
+            self.read_opened(tid, call, &fact(Kind::Read), both, fd, &stat);
+            if both && object != libc::S_IFREG {
+                self.emit(tgid, call, &fact(Kind::Write));
+            }
+        }
+    }
+
+    /// Descriptors that were open before the trace.
+    pub(super) fn inherited(&mut self) {
+        let root = self.root;
+        let Ok(list) = std::fs::read_dir(format!("/proc/{root}/fd")) else { return };
+        let mut numbers: Vec<i32> =
+            list.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        numbers.sort_unstable();
+        for fd in numbers {
+            self.taken(root, fd, Op::Inherited, Call::KERNEL);
+        }
+    }
+}
+
+/// Whether an open follows a link in the last place.
+fn follows(flags: i32) -> bool {
+    flags & libc::O_NOFOLLOW == 0
+        && flags & (libc::O_CREAT | libc::O_EXCL) != libc::O_CREAT | libc::O_EXCL
+}

@@ -1,0 +1,89 @@
+//! What is prepared before the fork, and what is said when the start fails.
+
+use crate::command::{Command, Error};
+use crate::sys::spawn::{Failure, Plan, candidates};
+use airtight_recording::Header;
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+fn c_string(text: &OsStr) -> Result<CString, Error> {
+    CString::new(text.as_bytes()).map_err(|_| Error::System {
+        what: format!("argument {text:?} holds a NUL byte"),
+        source: io::Error::from_raw_os_error(libc::EINVAL),
+    })
+}
+
+/// Everything the child needs.
+pub(crate) fn plan<'a>(
+    command: &Command,
+    filter: &'a [libc::sock_filter],
+    no_new_privs: bool,
+) -> Result<Plan<'a>, Error> {
+    let argv = command.argv.iter().map(|a| c_string(a)).collect::<Result<Vec<_>, _>>()?;
+    let Some(program) = argv.first() else {
+        return Err(Error::NotFound { program: String::new() });
+    };
+    let vars: Vec<_> = match &command.env {
+        Some(env) => env.clone(),
+        None => std::env::vars_os().collect(),
+    };
+    let path = vars.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_bytes());
+    let candidates = candidates(program, path);
+    let env = vars
+        .iter()
+        .map(|(name, value)| {
+            c_string(OsStr::from_bytes(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let cwd = command.cwd.as_ref().map(|dir| c_string(dir.as_os_str())).transpose()?;
+    Ok(Plan { candidates, argv, env, cwd, filter, no_new_privs })
+}
+
+/// The header of a recording that begins now.
+pub(crate) fn header(command: &Command, backend: &str) -> Header {
+    let line = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let kernel = line("/proc/sys/kernel/osrelease");
+    let cwd = command.cwd.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default();
+    let cwd = std::fs::canonicalize(&cwd).unwrap_or(cwd);
+    Header {
+        tracer_version: env!("CARGO_PKG_VERSION").into(),
+        backend: backend.into(),
+        host: line("/proc/sys/kernel/hostname"),
+        kernel,
+        time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+        cwd: cwd.as_os_str().as_bytes().to_vec(),
+        command: command.argv.iter().map(|a| a.as_bytes().to_vec()).collect(),
+    }
+}
+
+/// Why the command never ran.
+pub(crate) fn error(failure: Failure, command: &Command) -> Error {
+    let program = command.argv.first().map_or(String::new(), |a| a.to_string_lossy().into_owned());
+    let system = |what: &str, source| Error::System { what: what.into(), source };
+    match failure {
+        Failure::Fork(source) => system("starting a process", source),
+        Failure::Chdir(source) => {
+            let dir = command.cwd.as_ref().map_or(String::new(), |d| d.display().to_string());
+            system(&format!("entering {dir}"), source)
+        }
+        Failure::Seize(source) => Error::Forbidden {
+            what: format!("ptrace is refused ({source})"),
+            remedy: "in a container allow it (docker run --cap-add SYS_PTRACE, or a seccomp \
+                     profile that has ptrace); on a host set kernel.yama.ptrace_scope to 0 or 1; \
+                     `airtight doctor` tells more"
+                .into(),
+        },
+        Failure::Filter(source) => Error::Forbidden {
+            what: format!("a seccomp filter can't be installed ({source})"),
+            remedy: "the kernel needs CONFIG_SECCOMP_FILTER, and the container's seccomp profile \
+                     must allow prctl and seccomp; `airtight doctor` tells more"
+                .into(),
+        },
+        Failure::Exec(source) => match source.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR) => Error::NotFound { program },
+            _ => Error::NotExecutable { program, source },
+        },
+    }
+}

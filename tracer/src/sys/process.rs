@@ -1,0 +1,176 @@
+//! Signals, timers and facts about this process.
+
+use super::check;
+use std::io;
+use std::mem::zeroed;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// The root process, to which the handlers forward; 0 for none.
+static ROOT: AtomicI32 = AtomicI32::new(0);
+
+/// Passes a signal on to the root process, which decides what it means. Uses only kill(2) and an
+/// atomic: both are async-signal-safe.
+extern "C" fn forward(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    let root = ROOT.load(Ordering::Relaxed);
+    // SAFETY: the kernel passes a valid siginfo to a SA_SIGINFO handler.
+    let from_terminal = unsafe { (*info).si_code } == libc::SI_KERNEL;
+    // The terminal signals its whole foreground group: the child has had its own copy.
+    if root > 0 && !from_terminal {
+        // SAFETY: integers only.
+        unsafe { libc::kill(root, signal) };
+    }
+}
+
+/// Only interrupts the wait.
+extern "C" fn wake(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
+
+/// The disposition of SIGPIPE that this process was started with: Rust's runtime sets it to ignored
+/// before `main`, and a traced command must have its own.
+static SIGPIPE_WAS: AtomicUsize = AtomicUsize::new(libc::SIG_DFL);
+
+extern "C" fn save_sigpipe() {
+    // SAFETY: sigaction is plain data, for which all zeroes is a value, and lives here.
+    unsafe {
+        let mut old: libc::sigaction = zeroed();
+        if libc::sigaction(libc::SIGPIPE, ptr::null(), &raw mut old) == 0 {
+            SIGPIPE_WAS.store(old.sa_sigaction, Ordering::Relaxed);
+        }
+    }
+}
+
+// SAFETY: .init_array holds pointers to functions that the loader calls once before `main`; this
+// one calls only sigaction and touches only an atomic.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static SAVE_SIGPIPE: extern "C" fn() = save_sigpipe;
+
+type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+
+/// What is done with each signal while a command runs. A stop from the terminal must not stop the
+/// tracer before the child has had its say.
+const HANDLERS: &[(libc::c_int, Handler)] = &[
+    (libc::SIGTERM, forward),
+    (libc::SIGHUP, forward),
+    (libc::SIGUSR1, forward),
+    (libc::SIGUSR2, forward),
+    (libc::SIGWINCH, forward),
+    (libc::SIGINT, forward),
+    (libc::SIGQUIT, forward),
+    (libc::SIGTSTP, forward),
+    (libc::SIGCONT, forward),
+    (libc::SIGTTIN, wake),
+    (libc::SIGTTOU, wake),
+    (libc::SIGALRM, wake),
+];
+
+/// Signal dispositions as they were: restored when dropped, and in the child before it runs.
+pub(crate) struct Signals {
+    saved: Vec<(libc::c_int, libc::sigaction)>,
+    mask: libc::sigset_t,
+}
+
+impl Signals {
+    /// Installs the handlers. A signal that was ignored (nohup) stays ignored.
+    pub(crate) fn install() -> io::Result<Signals> {
+        let mut saved = Vec::with_capacity(HANDLERS.len());
+        // SAFETY: sigset_t and sigaction are plain data, for which all zeroes is a value; all
+        // pointers are to live values of the right types.
+        unsafe {
+            let mut unblock: libc::sigset_t = zeroed();
+            libc::sigemptyset(&raw mut unblock);
+            for &(signal, handler) in HANDLERS {
+                let mut old: libc::sigaction = zeroed();
+                check(i64::from(libc::sigaction(signal, ptr::null(), &raw mut old)))?;
+                if old.sa_sigaction != libc::SIG_IGN || signal == libc::SIGALRM {
+                    let mut action: libc::sigaction = zeroed();
+                    action.sa_sigaction = handler as *const () as usize;
+                    action.sa_flags = libc::SA_SIGINFO;
+                    check(i64::from(libc::sigaction(signal, &raw const action, ptr::null_mut())))?;
+                }
+                saved.push((signal, old));
+                libc::sigaddset(&raw mut unblock, signal);
+            }
+            let mut mask: libc::sigset_t = zeroed();
+            libc::sigprocmask(libc::SIG_UNBLOCK, &raw const unblock, &raw mut mask);
+            Ok(Signals { saved, mask })
+        }
+    }
+
+    /// Gives a forked child the dispositions that this process was started with.
+    /// Async-signal-safe.
+    pub(crate) fn restore_in_child(&self) {
+        self.restore();
+        // SAFETY: sigaction is plain data; the handler is SIG_DFL or SIG_IGN, as it was.
+        unsafe {
+            let mut action: libc::sigaction = zeroed();
+            action.sa_sigaction = SIGPIPE_WAS.load(Ordering::Relaxed);
+            libc::sigaction(libc::SIGPIPE, &raw const action, ptr::null_mut());
+        }
+    }
+
+    fn restore(&self) {
+        for (signal, action) in &self.saved {
+            // SAFETY: the action is one that sigaction itself has returned.
+            unsafe { libc::sigaction(*signal, action, ptr::null_mut()) };
+        }
+        // SAFETY: the mask is one that sigprocmask itself has returned.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const self.mask, ptr::null_mut()) };
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        forward_to(0);
+        alarm(Duration::ZERO);
+        self.restore();
+    }
+}
+
+/// Names the process that signals are forwarded to; 0 for none.
+pub(crate) fn forward_to(pid: i32) {
+    ROOT.store(pid, Ordering::Relaxed);
+}
+
+/// Stops this process as its child was stopped, so that the shell sees it; returns when it is
+/// continued.
+pub(crate) fn stop_self() {
+    // SAFETY: integers only.
+    unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) };
+}
+
+/// Sends a signal to a process. One that is gone is no error here.
+pub(crate) fn kill(pid: i32, signal: i32) {
+    // SAFETY: integers only.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// Makes SIGALRM interrupt the wait, repeatedly from `after` on (once is not enough: it may come
+/// just before the wait begins). Zero stops it.
+pub(crate) fn alarm(after: Duration) {
+    let interval = if after.is_zero() { after } else { Duration::from_millis(50) };
+    let time = |d: Duration| libc::timeval {
+        tv_sec: d.as_secs() as libc::time_t,
+        tv_usec: i64::from(d.subsec_micros()),
+    };
+    let timer = libc::itimerval { it_interval: time(interval), it_value: time(after) };
+    let old = ptr::null_mut::<libc::itimerval>();
+    // SAFETY: the timer is a live value, the old one is not asked for.
+    unsafe { libc::syscall(libc::SYS_setitimer, libc::ITIMER_REAL, &raw const timer, old) };
+}
+
+/// `CAP_SYS_ADMIN` of capabilities(7): a seccomp filter needs no NO_NEW_PRIVS.
+pub(crate) const CAP_SYS_ADMIN: u32 = 21;
+/// `CAP_SYS_PTRACE`: a traced set-uid program keeps its privilege.
+pub(crate) const CAP_SYS_PTRACE: u32 = 19;
+
+/// Whether this process has a capability in its effective set.
+pub(crate) fn has_capability(number: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .is_some_and(|set| set & (1 << number) != 0)
+}
