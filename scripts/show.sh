@@ -1,0 +1,30 @@
+#!/bin/sh
+# Shows Airtight, which must be in PATH, on two examples. The demo and the picture use it.
+set -eu
+cd "$(dirname "$0")/../examples"
+
+bold=
+plain=
+if [ -t 1 ] || [ -n "${CLICOLOR_FORCE:-}" ]; then
+    bold=$(printf '\033[1m')
+    plain=$(printf '\033[0m')
+fi
+
+# show DIRECTORY EXIT_CODE COMMAND...: runs it there and compares its exit code.
+show() {
+    directory=$1
+    expected=$2
+    shift 2
+    printf '%s~/examples/%s$ %s%s\n' "$bold" "$directory" "$*" "$plain"
+    code=0
+    (cd "$directory" && "$@") 2>&1 || code=$?
+    printf '%s~/examples/%s$ echo $?%s\n%s\n' "$bold" "$directory" "$plain" "$code"
+    if [ "$code" -ne "$expected" ]; then
+        echo "expected exit code $expected" >&2
+        exit 1
+    fi
+}
+
+show macro-include 120 airtight run --spec action.json
+echo
+show clean 0 airtight run --spec action.json
