@@ -88,6 +88,32 @@ wire! {
 mod tests {
     use super::*;
 
+    /// `1 read, 2 write, …`, as the document has it.
+    fn words<T: Wire + serde::Serialize>() -> String {
+        let word = |&(number, word): &(u8, T)| {
+            let word = serde_json::to_value(word).expect("a word is JSON");
+            format!("{number} {}", word.as_str().expect("a word is a string"))
+        };
+        T::TABLE.iter().map(word).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn the_document_has_these_numbers() {
+        let document = include_str!("../../docs/recording-format.md");
+        for row in [
+            format!("| kind | {} |", words::<Kind>()),
+            format!("| op | {} |", words::<Op>()),
+            format!("| host kind | {} |", words::<HostKind>()),
+            format!("| reason | {} |", words::<ReasonCode>()),
+        ] {
+            assert!(document.contains(&row), "docs/recording-format.md lacks:\n{row}");
+        }
+        for (number, tag) in Tag::TABLE {
+            let row = format!("| {number} | {} |", format!("{tag:?}").to_lowercase());
+            assert!(document.contains(&row), "docs/recording-format.md lacks:\n{row}");
+        }
+    }
+
     fn dense<T: Wire + PartialEq + std::fmt::Debug>() {
         for (i, &(number, word)) in T::TABLE.iter().enumerate() {
             assert_eq!(usize::from(number), i + 1, "{word:?}");
