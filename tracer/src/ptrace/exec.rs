@@ -1,7 +1,7 @@
 //! exec: what the kernel loads by itself has no call of its own and is worked out here.
 
 use super::*;
-use crate::loader;
+use crate::loader::{MOST_FILES, Misc, Parsed, Role};
 use crate::log::stamp_of;
 use crate::look::Found;
 use crate::table::At;
@@ -20,17 +20,15 @@ pub(crate) struct Plan {
     loads: Vec<Load>,
 }
 
-/// What the head of a file asks the kernel to load next, by the stamp of the file.
+/// What executed files are to the kernel, by their stamps, and the host's binfmt_misc.
 pub(super) struct Loads {
-    heads: FxHashMap<Stamp, Option<(Op, Vec<u8>)>>,
+    heads: FxHashMap<Stamp, Option<Rc<Parsed>>>,
+    misc: Vec<Misc>,
 }
-
-/// `#!` lines may nest this deep (`exec_binprm` of fs/exec.c allows five rewrites).
-const MOST_LOADS: usize = 8;
 
 impl Loads {
     pub(super) fn new() -> Loads {
-        Loads { heads: FxHashMap::default() }
+        Loads { heads: FxHashMap::default(), misc: Misc::of_host() }
     }
 }
 
@@ -82,26 +80,33 @@ impl Tracer<'_, '_> {
     fn plan_loads(&mut self, tid: i32, first: Look, plan: &mut Plan) {
         let mut load = Load { look: first, op: Op::Exec };
         loop {
-            let next = match load.look.stat() {
+            let parsed = match load.look.stat() {
                 Some(stat) if stat.st_mode & libc::S_IFMT == libc::S_IFREG => {
                     let stamp = stamp_of(stat);
                     self.head(tid, &load.look, stamp)
                 }
                 _ => None,
             };
+            let next = parsed.as_ref().and_then(|p| p.next(&load.look.text, &self.loads.misc));
+            // An empty name is the current directory, which is no program.
+            let next = next.filter(|(_, name)| !name.is_empty());
             let last = load.op == Op::Loader;
             plan.loads.push(load);
-            let (Some((op, name)), false) = (next, last || plan.loads.len() >= MOST_LOADS) else {
+            let (Some((role, name)), false) = (next, last || plan.loads.len() >= MOST_FILES) else {
                 return;
             };
-            let mut look = Look { text: name, ..Look::default() };
+            let op = match role {
+                Role::Interpreter => Op::Shebang,
+                Role::Loader => Op::Loader,
+            };
+            let mut look = Look { text: name.to_vec(), ..Look::default() };
             self.look(tid, Base::Cwd, true, &mut look);
             load = Load { look, op };
         }
     }
 
-    /// What a file asks for, cached by its stamp.
-    fn head(&mut self, tid: i32, look: &Look, stamp: Stamp) -> Option<(Op, Vec<u8>)> {
+    /// What a file is to the kernel, cached by its stamp.
+    fn head(&mut self, tid: i32, look: &Look, stamp: Stamp) -> Option<Rc<Parsed>> {
         if let Some(known) = self.loads.heads.get(&stamp) {
             return known.clone();
         }
@@ -116,24 +121,20 @@ impl Tracer<'_, '_> {
             .map_err(io::Error::other)
             .and_then(|name| files::open(files::CWD, name, libc::O_RDONLY | libc::O_NOCTTY));
         self.scratch = name;
-        let next = match file {
+        let parsed = match file {
             Ok(file) => {
                 let same = files::stat(file.as_raw_fd(), c"", false)
                     .is_ok_and(|stat| stamp_of(&stat) == stamp);
                 if !same {
                     return None;
                 }
-                loader::next(&std::fs::File::from(file))
+                Parsed::of(&std::fs::File::from(file)).ok().map(Rc::new)
             }
             // A program that may be executed and not read, by an ordinary user.
             Err(_) => None,
         };
-        let next = next.map(|(kind, name)| match kind {
-            loader::Next::Shebang => (Op::Shebang, name),
-            loader::Next::Loader => (Op::Loader, name),
-        });
-        self.loads.heads.insert(stamp, next.clone());
-        next
+        self.loads.heads.insert(stamp, parsed.clone());
+        parsed
     }
 
     fn emit_load(&mut self, tgid: i32, call: Call, load: &Load, errno: u16) {
