@@ -1,0 +1,498 @@
+//! The judge: one declaration, one policy, one recording, one verdict.
+
+use crate::classify::{Change, Hit};
+use crate::declaration::Declaration;
+use crate::declared::{Declared, Roles, Scope};
+use crate::digests::RecordingDigest;
+use crate::evidence;
+use crate::finding::{Finding, Related};
+use crate::fix::{self, Fix};
+use crate::name::{below, display, relative};
+use crate::pattern::{Globs, anchor};
+use crate::policy::{Date, Policy, Severity};
+use crate::producers::Producers;
+use crate::rules::{self, Rule};
+use crate::tree::{Fact, Tree};
+use crate::verdict::{Counts, Suppressed, Verdict};
+use airtight_recording::{
+    Access, Completeness, Exit, HostKind, HostNote, Kind, Op, PathId, ProcessId, Reason,
+    ReasonCode, Recording, Stamp,
+};
+use rustc_hash::FxHashSet;
+
+/// Judges one recording.
+pub fn judge(declaration: &Declaration, policy: &Policy, recording: &Recording) -> Verdict {
+    Judge::new(declaration, policy).judge(recording)
+}
+
+static NO_PRODUCERS: std::sync::LazyLock<Producers> = std::sync::LazyLock::new(Producers::default);
+
+/// A judge of one action, made ready once.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    pub(crate) declaration: &'a Declaration,
+    pub(crate) policy: &'a Policy,
+    pub(crate) producers: &'a Producers,
+    pub(crate) declared: Declared,
+    today: Option<Date>,
+}
+
+impl<'a> Judge<'a> {
+    /// A judge of the action that `declaration` speaks of.
+    pub fn new(declaration: &'a Declaration, policy: &'a Policy) -> Judge<'a> {
+        Judge {
+            declaration,
+            policy,
+            producers: &NO_PRODUCERS,
+            declared: Declared::new(declaration, policy),
+            today: None,
+        }
+    }
+
+    /// Tells the judge of the other actions of the build.
+    #[must_use]
+    pub fn producers(mut self, producers: &'a Producers) -> Judge<'a> {
+        self.producers = producers;
+        self
+    }
+
+    /// Tells the judge the date, so that suppressions can end.
+    #[must_use]
+    pub fn today(mut self, today: Date) -> Judge<'a> {
+        self.today = Some(today);
+        self
+    }
+
+    /// Judges one recording.
+    pub fn judge(&self, recording: &Recording) -> Verdict {
+        let exit = recording.processes.first().and_then(|root| root.exit).map(|(_, exit)| exit);
+        let killed = matches!(exit, Some(Exit::Signal(_)));
+        let mut case = Case {
+            judge: self,
+            tree: Tree::new(recording),
+            pids: recording.processes.iter().map(|p| p.pid).collect(),
+            exit,
+            failed: exit != Some(Exit::Code(0)),
+            findings: Vec::new(),
+            uncacheable: Vec::new(),
+        };
+        rules::integrity::completeness(&mut case);
+        if !killed {
+            rules::reads::check(&mut case);
+            rules::writes::check(&mut case);
+            rules::host::check(&mut case);
+            rules::integrity::check(&mut case);
+            rules::over::check(&mut case);
+            case.enforced();
+        }
+        let Case { findings, uncacheable, .. } = case;
+        self.verdict(recording, exit, !killed, findings, uncacheable)
+    }
+
+    fn verdict(
+        &self,
+        recording: &Recording,
+        exit: Option<Exit>,
+        judged: bool,
+        mut findings: Vec<Finding>,
+        mut uncacheable: Vec<String>,
+    ) -> Verdict {
+        findings.iter_mut().for_each(Finding::seal);
+        let (mut findings, suppressed) = self.suppress(findings, judged);
+        findings.sort_by(|a, b| {
+            let key = |f: &Finding| (!f.missing_generated, std::cmp::Reverse(f.severity), f.rule);
+            key(a).cmp(&key(b)).then_with(|| (&a.path, &a.subject).cmp(&(&b.path, &b.subject)))
+        });
+        match exit {
+            Some(Exit::Code(0)) => {}
+            Some(Exit::Code(code)) => uncacheable.push(format!("the action failed with {code}")),
+            Some(Exit::Signal(n)) => uncacheable.push(format!("signal {n} killed the action")),
+            None => uncacheable.push("the end of the action was not seen".into()),
+        }
+        if !recording.is_complete() {
+            uncacheable.push("the recording is incomplete".into());
+        }
+        let mut telling: Vec<Rule> = findings
+            .iter()
+            .filter(|f| self.keeps_from_cache(f.rule) && f.severity >= Severity::Warn)
+            .map(|f| f.rule)
+            .collect();
+        telling.sort_unstable();
+        telling.dedup();
+        uncacheable.extend(telling.iter().map(|rule| format!("{rule} {}", rule.slug())));
+        for known in suppressed.iter().filter(|s| !s.cacheable) {
+            if known.finding.severity >= Severity::Warn {
+                let Finding { rule, subject, .. } = &known.finding;
+                uncacheable.push(format!("{rule} on {subject} is tolerated, not cacheable"));
+            }
+        }
+        let completeness = recording.end.clone().unwrap_or_else(|| Completeness::Incomplete {
+            reasons: vec![Reason {
+                code: ReasonCode::Other,
+                detail: "the recording has no end".into(),
+                process: None,
+            }],
+        });
+        let mut verdict = Verdict {
+            action: self.declaration.name.clone(),
+            judged,
+            exit,
+            completeness,
+            counts: Counts::default(),
+            uncacheable,
+            findings,
+            suppressed,
+            recording: RecordingDigest::of(recording),
+            policy: self.policy.digest(),
+        };
+        verdict.count();
+        verdict
+    }
+
+    fn keeps_from_cache(&self, rule: Rule) -> bool {
+        rule.family() != 'U' && !(rule == Rule::H002 && self.policy.unsafe_publish_with_daemons)
+    }
+
+    /// Takes out what the policy knows of.
+    fn suppress(&self, findings: Vec<Finding>, judged: bool) -> (Vec<Finding>, Vec<Suppressed>) {
+        let mut rest = findings;
+        let mut suppressed = Vec::new();
+        for (index, entry) in self.policy.suppress.iter().enumerate() {
+            let place = self.policy.suppress_places.get(index);
+            let action = entry.action.as_ref();
+            if action.is_some_and(|action| !action.matches_text(&self.declaration.name)) {
+                continue;
+            }
+            let ended =
+                matches!((entry.until, self.today), (Some(until), Some(today)) if until < today);
+            let before = suppressed.len();
+            if !ended {
+                let anchored =
+                    anchor(entry.path.iter(), &self.declared.workspace, &|name| match name {
+                        "WORKSPACE" => Some(self.declared.workspace.clone()),
+                        "HOME" => self.declaration.home.clone(),
+                        _ => None,
+                    });
+                let globs = Globs::compile(anchored.iter(), true);
+                let covers = |finding: &Finding| {
+                    let rule = entry.rules.is_empty() || entry.rules.contains(&finding.rule);
+                    let path = &finding.path.0;
+                    let subject = match &entry.path {
+                        None => true,
+                        Some(pattern) if path.is_empty() => pattern.matches_text(&finding.subject),
+                        Some(_) => {
+                            globs.is_match(path)
+                                || anchored
+                                    .iter()
+                                    .any(|a| a.glob.is_empty() && below(path, &a.base).is_some())
+                        }
+                    };
+                    rule && subject
+                };
+                let (known, left) = rest.into_iter().partition(covers);
+                rest = left;
+                suppressed.extend(Vec::into_iter(known).map(|finding| Suppressed {
+                    finding,
+                    reason: entry.reason.clone(),
+                    cacheable: entry.cacheable,
+                    place: place.cloned(),
+                }));
+            }
+            // A suppression for all actions may serve another one.
+            if judged && (ended || (action.is_some() && suppressed.len() == before)) {
+                let ending = entry.until.filter(|_| ended).map(|day| format!(", ended {day}"));
+                let text = format!("{}{}", entry.reason, ending.unwrap_or_default());
+                let mut finding = self.finding(&Hit::of(Rule::U002), &text);
+                finding.related.push(Related { what: "stands here".into(), place: place.cloned() });
+                finding.seal();
+                rest.push(finding);
+            }
+        }
+        (rest, suppressed)
+    }
+
+    /// A finding with all that follows from the rule and the subject alone.
+    fn finding(&self, hit: &Hit<'_>, subject: &str) -> Finding {
+        let doc = hit.rule.doc();
+        let mut severity = self.policy.severity(hit.rule);
+        if hit.loud && severity == Severity::Note {
+            severity = Severity::Warn;
+        }
+        let action = &self.declaration.name;
+        let fill = |text: &str| text.replace("{}", subject).replace("{action}", action);
+        let blocks = severity >= Severity::Warn && self.keeps_from_cache(hit.rule);
+        let mut related = Vec::new();
+        if let Some(place) = &self.declaration.declared_at {
+            related.push(Related { what: "declared here".into(), place: Some(place.clone()) });
+        }
+        if let Some(producer) = hit.producer {
+            let place = producer.declared_at.clone();
+            related.push(Related { what: format!("made by {}", producer.action), place });
+        }
+        let mut group = hit.rule.to_string();
+        if let Some(producer) = hit.producer {
+            group.push(' ');
+            group.push_str(&producer.action);
+        }
+        Finding {
+            id: String::new(),
+            rule: hit.rule,
+            slug: doc.slug,
+            severity,
+            reaction: self.policy.reaction(hit.rule, severity),
+            action: action.clone(),
+            path: crate::PathBytes::default(),
+            subject: subject.to_owned(),
+            kind: None,
+            count: 1,
+            message: fill(doc.message),
+            evidence: None,
+            related,
+            effect: format!("{}{}", if blocks { "not cached; " } else { "" }, fill(doc.effect)),
+            fix: match doc.line {
+                Some(Fix::Environment) => {
+                    fix::line(self.declaration.flavour, Fix::Environment, subject)
+                }
+                _ => doc.fix.to_owned(),
+            },
+            group,
+            enforced: false,
+            missing_generated: false,
+            fingerprint: String::new(),
+        }
+    }
+
+    /// A finding about a path.
+    fn finding_on(&self, hit: &Hit<'_>, path: &[u8]) -> Finding {
+        let workspace = &self.declared.workspace;
+        let mut finding = self.finding(hit, &display(path, workspace));
+        finding.about(path, workspace, hit.producer.map(|p| p.action.as_str()));
+        if let Some(line) = hit.rule.doc().line {
+            let name = relative(path, &self.declared.cwd, workspace);
+            let text = crate::name::printable(&name);
+            finding.fix = fix::line(self.declaration.flavour, line, &text);
+        }
+        finding
+    }
+}
+
+/// One recording before one judge.
+pub(crate) struct Case<'a> {
+    pub(crate) judge: &'a Judge<'a>,
+    pub(crate) tree: Tree<'a>,
+    pids: FxHashSet<u32>,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) failed: bool,
+    findings: Vec<Finding>,
+    /// Reasons not to publish that are no findings.
+    pub(crate) uncacheable: Vec<String>,
+}
+
+impl<'a> Case<'a> {
+    /// All names that lead to `path`, as far as seen.
+    fn names(&self, path: PathId) -> Vec<Vec<u8>> {
+        let mut hops = Vec::new();
+        let mut names = self.tree.names_on_the_way(path, &mut hops);
+        for &name in self.tree.requested.get(&path).into_iter().flatten() {
+            names.extend(self.tree.names_on_the_way(name, &mut hops));
+        }
+        names
+    }
+
+    pub(crate) fn read_hit(
+        &self,
+        id: PathId,
+        kind: Kind,
+        directory: bool,
+        rewritten: bool,
+    ) -> Option<Hit<'a>> {
+        let own = |pid| self.pids.contains(&pid);
+        let path = self.tree.path(id);
+        // Links count where they must be declared only: elsewhere what they lead to counts.
+        if kind == Kind::Link && self.judge.declared.scope(path) != Scope::Workspace {
+            return None;
+        }
+        let judge = self.judge;
+        judge.read_rule(path, &|| self.names(id), kind, directory, rewritten, &own)
+    }
+
+    pub(crate) fn write_hit(&self, id: PathId, change: Change) -> Option<Hit<'a>> {
+        let own = |pid| self.pids.contains(&pid);
+        let judge = self.judge;
+        judge.write_rule(self.tree.path(id), &|| self.names(id), change, &own)
+    }
+
+    pub(crate) fn in_workspace(&self, id: PathId) -> bool {
+        self.judge.declared.scope(self.tree.path(id)) == Scope::Workspace
+    }
+
+    /// Whether one of the names is declared in any way.
+    pub(crate) fn is_declared(&self, names: &[Vec<u8>]) -> bool {
+        let any = Roles::INPUT
+            .and(Roles::INPUT_TREE)
+            .and(Roles::OUTPUT)
+            .and(Roles::SIDE_EFFECT)
+            .and(Roles::TEMPORARY)
+            .and(Roles::ABOVE);
+        names.iter().any(|name| self.judge.declared.roles(name).any(any))
+    }
+
+    /// Whether the tree made a hard link to the path.
+    pub(crate) fn is_link_source(&self, path: PathId) -> bool {
+        let links = |a: &Access| a.path == path && a.op == Op::Hardlink && a.errno == 0;
+        self.tree.recording.accesses.iter().any(links)
+    }
+
+    pub(crate) fn found_access(
+        &mut self,
+        hit: &Hit<'_>,
+        id: PathId,
+        kind: Kind,
+        fact: Fact,
+        missing: bool,
+    ) {
+        self.found_change(hit, id, kind, fact.access, fact.count);
+        if let Some(finding) = self.findings.last_mut() {
+            finding.missing_generated = missing;
+        }
+    }
+
+    pub(crate) fn found_change(
+        &mut self,
+        hit: &Hit<'_>,
+        id: PathId,
+        kind: Kind,
+        access: u32,
+        count: u64,
+    ) {
+        let mut finding = self.judge.finding_on(hit, self.tree.path(id));
+        finding.kind = Some(kind);
+        finding.count = count;
+        let access = self.tree.access(access);
+        finding.evidence = access.map(|a| evidence::of_access(self.tree.recording, a));
+        self.findings.push(finding);
+    }
+
+    pub(crate) fn found_path(&mut self, rule: Rule, path: &[u8]) {
+        self.findings.push(self.judge.finding_on(&Hit::of(rule), path));
+    }
+
+    pub(crate) fn found_missing(&mut self, path: &[u8], detail: Option<String>) {
+        let mut finding = self.judge.finding_on(&Hit::of(Rule::W002), path);
+        if let Some(detail) = detail {
+            finding.message = format!("{}: {detail}", finding.message);
+        }
+        self.findings.push(finding);
+    }
+
+    pub(crate) fn found_text(&mut self, rule: Rule, subject: &str) {
+        self.findings.push(self.judge.finding(&Hit::of(rule), subject));
+    }
+
+    pub(crate) fn found_process(&mut self, rule: Rule, name: &str, process: ProcessId, seq: u64) {
+        let mut finding = self.judge.finding(&Hit::of(rule), name);
+        finding.evidence = Some(evidence::of_process(self.tree.recording, process, seq));
+        self.findings.push(finding);
+    }
+
+    /// A note of the recording; several on the same subject are one finding.
+    pub(crate) fn found_note(&mut self, rule: Rule, subject: &str, note: &HostNote, loud: bool) {
+        let same = |f: &&mut Finding| f.rule == rule && f.path.0.is_empty() && f.subject == subject;
+        if let Some(finding) = self.findings.iter_mut().find(same) {
+            finding.count += u64::from(note.count.max(1));
+            return;
+        }
+        let mut finding = self.judge.finding(&Hit { rule, producer: None, loud }, subject);
+        finding.count = note.count.max(1).into();
+        finding.evidence =
+            Some(evidence::of_process(self.tree.recording, note.process, note.first));
+        self.findings.push(finding);
+    }
+
+    pub(crate) fn found_changed_input(
+        &mut self,
+        path: PathId,
+        before: Stamp,
+        after: Option<Stamp>,
+    ) {
+        let mut finding = self.judge.finding_on(&Hit::of(Rule::I001), self.tree.path(path));
+        let told = |s: &Stamp| {
+            format!(
+                "inode {}:{}, size {}, mtime {} ns, ctime {} ns",
+                s.dev, s.ino, s.size, s.mtime, s.ctime
+            )
+        };
+        let after = after.as_ref().map_or_else(|| "gone".to_owned(), told);
+        let stamps = [format!("at first open: {}", told(&before)), format!("at the end: {after}")];
+        finding.related.extend(stamps.map(|what| Related { what, place: None }));
+        self.findings.push(finding);
+    }
+
+    /// Calls that were refused in the act: the access failed, so nothing else shows them.
+    fn enforced(&mut self) {
+        let recording = self.tree.recording;
+        for note in recording.host.iter().filter(|note| note.kind == HostKind::Enforced) {
+            let Some(id) = recording.paths.find(&note.detail).filter(|id| !id.is_none()) else {
+                let rule = Rule::R001;
+                self.findings.push(self.judge.finding_on(&Hit::of(rule), &note.detail));
+                self.mark_last();
+                continue;
+            };
+            let refused = recording.accesses.iter().enumerate().find(|(_, access)| {
+                access.errno != 0 && (access.path == id || access.requested == id)
+            });
+            let kind = refused.map_or(Kind::Read, |(_, access)| wanted(recording, access));
+            let hit = match kind {
+                Kind::Write | Kind::Delete => {
+                    let stays = kind == Kind::Write;
+                    let change =
+                        Change { existed: Some(!stays), stays, directory: false, empty: true };
+                    self.write_hit(id, change)
+                }
+                _ => self.read_hit(id, kind, false, false),
+            };
+            let fallback = match kind {
+                Kind::Write => Rule::W001,
+                Kind::Delete => Rule::W009,
+                Kind::Exec => Rule::R006,
+                Kind::Probe => Rule::R007,
+                _ => Rule::R001,
+            };
+            let hit = hit.unwrap_or(Hit::of(fallback));
+            let known = self
+                .findings
+                .iter()
+                .position(|f| f.rule == hit.rule && f.path.0.as_slice() == note.detail.as_slice());
+            if let Some(known) = known {
+                self.findings[known].enforced = true;
+                continue;
+            }
+            match refused {
+                Some((index, _)) => {
+                    let index = u32::try_from(index).unwrap_or(u32::MAX);
+                    self.found_change(&hit, id, kind, index, note.count.max(1).into());
+                }
+                None => {
+                    self.findings.push(self.judge.finding_on(&hit, &note.detail));
+                }
+            }
+            self.mark_last();
+        }
+    }
+
+    fn mark_last(&mut self) {
+        if let Some(finding) = self.findings.last_mut() {
+            finding.enforced = true;
+        }
+    }
+}
+
+/// What a refused call wanted: a failed open is recorded as a probe.
+fn wanted(recording: &Recording, access: &Access) -> Kind {
+    if access.kind == Kind::Probe && evidence::is_open(evidence::call_name(recording, access)) {
+        // O_ACCMODE 3, O_CREAT 0100, O_TRUNC 01000: open(2)
+        let writes = access.flags & 3 != 0 || access.flags & 0o1100 != 0;
+        return if writes { Kind::Write } else { Kind::Read };
+    }
+    access.kind
+}
