@@ -7,6 +7,9 @@ use std::io;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mount {
     pub(crate) id: u64,
+    /// The mount that this one lies on. It may be outside of the view.
+    pub(crate) parent: u64,
+    /// Major and minor number of the file system, as `8:1`.
     pub(crate) device: Vec<u8>,
     /// The directory of the file system that is mounted.
     pub(crate) root: Vec<u8>,
@@ -47,21 +50,65 @@ pub(crate) fn parse(text: &[u8]) -> Vec<Mount> {
     text.split(|b| *b == b'\n')
         .filter_map(|line| {
             let mut fields = line.split(|b| *b == b' ');
-            let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-            let _parent = fields.next()?;
+            let mut number = || str::from_utf8(fields.next()?).ok()?.parse().ok();
+            let (id, parent) = (number()?, number()?);
             let device = fields.next()?.to_vec();
             let root = unescape(fields.next()?);
             let point = unescape(fields.next()?);
-            Some(Mount { id, device, root, point })
+            Some(Mount { id, parent, device, root, point })
         })
         .collect()
 }
 
+/// A directory as a prefix: without its slash if it is the root.
+fn prefix(dir: &[u8]) -> &[u8] {
+    if dir == b"/" { &[] } else { dir }
+}
+
 /// What of `path` lies below `dir`: with its leading slash, or empty.
 fn below<'a>(path: &'a [u8], dir: &[u8]) -> Option<&'a [u8]> {
-    let dir = if dir == b"/" { &[][..] } else { dir };
-    let rest = path.strip_prefix(dir)?;
+    let rest = prefix(path).strip_prefix(prefix(dir))?;
     (rest.is_empty() || rest[0] == b'/').then_some(rest)
+}
+
+/// `dir` with what [`below`] gave.
+fn joined(dir: &[u8], rest: &[u8]) -> Vec<u8> {
+    let path = [prefix(dir), rest].concat();
+    if path.is_empty() { b"/".to_vec() } else { path }
+}
+
+/// The mount that a canonical path leads to: down from the root, into whatever covers the way.
+fn reached<'a>(mounts: &'a [Mount], path: &[u8]) -> Option<&'a Mount> {
+    let is_child = |mount: &Mount, of: Option<&Mount>| match of {
+        Some(parent) => mount.parent == parent.id && mount.id != parent.id,
+        None => !mounts.iter().any(|m| m.id == mount.parent && m.id != mount.id),
+    };
+    let mut at: Option<&Mount> = None;
+    // As many steps as there are mounts, so that nonsense ends too.
+    for _ in mounts {
+        let next = mounts
+            .iter()
+            .filter(|mount| is_child(mount, at) && below(path, &mount.point).is_some())
+            .min_by_key(|mount| mount.point.len());
+        match next {
+            Some(next) => at = Some(next),
+            None => break,
+        }
+    }
+    at
+}
+
+/// The name in the reference mounts of `path`, which lies on mount `id` of `task`. None when that
+/// mount is not known, or its file system shows nowhere in the reference.
+fn translate(path: &[u8], id: u64, task: &[Mount], reference: &[Mount]) -> Option<Vec<u8>> {
+    let mount = task.iter().find(|mount| mount.id == id)?;
+    let within = joined(&mount.root, below(path, &mount.point)?);
+    reference.iter().rev().filter(|mount_there| mount_there.device == mount.device).find_map(
+        |there| {
+            let name = joined(&there.point, below(&within, &there.root)?);
+            (reached(reference, &name)?.id == there.id).then_some(name)
+        },
+    )
 }
 
 impl Mounts {
@@ -94,16 +141,9 @@ impl Mounts {
                 entry.insert(parse(&std::fs::read(format!("/proc/{tid}/mountinfo"))?))
             }
         };
-        let Some(mount) = mounts.iter().find(|mount| mount.id == id) else { return Ok(None) };
-        let Some(inner) = below(path, &mount.point) else { return Ok(None) };
-        let root = if mount.root == b"/" { &[][..] } else { &mount.root[..] };
-        let within = [root, inner].concat();
-        // The latest mount of the same file system that shows the place.
-        let found = self.host.iter().rev().find_map(|host| {
-            let rest = (host.device == mount.device).then(|| below(&within, &host.root))??;
-            let point = if host.point == b"/" { &[][..] } else { &host.point[..] };
-            Some([point, rest].concat())
-        });
-        Ok(found.map(|path| if path.is_empty() { b"/".to_vec() } else { path }))
+        Ok(translate(path, id, mounts, &self.host))
     }
 }
+
+#[cfg(test)]
+mod tests;
