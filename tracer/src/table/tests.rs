@@ -134,3 +134,11 @@ fn ioctl_effects_are_found() {
     assert_eq!(ioctl_effect(0xaa00), Some(IoctlEffect::Refuse));
     assert_eq!(ioctl_effect(0x5401), None);
 }
+
+#[test]
+fn an_ioctl_has_one_effect() {
+    for (i, (number, name, _)) in IOCTLS.iter().enumerate() {
+        let twice = IOCTLS[i + 1..].iter().any(|other| other.0 == *number || other.1 == *name);
+        assert!(!twice, "{name}");
+    }
+}
