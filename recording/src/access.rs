@@ -135,7 +135,8 @@ pub struct Access {
 }
 
 impl Access {
-    /// Whether the name was there. `ENOENT`, `ENOTDIR` (and a looping or overlong name) say no.
+    /// Whether the name was there. `ENOENT`, `ENOTDIR` and `ENAMETOOLONG` say no; `ELOOP` does
+    /// not, since open gives it for a link that is there and was not to be followed.
     pub fn exists(&self) -> bool {
         // ENOENT 2, ENOTDIR 20, ENAMETOOLONG 36
         !matches!(self.errno, 2 | 20 | 36)

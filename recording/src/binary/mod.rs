@@ -26,6 +26,9 @@ const PREAMBLE: [u8; 9] = {
 /// The most bytes one record can have. The kernel bounds the arguments of a program to 6 MiB.
 const MAX_RECORD: usize = 16 << 20;
 
+/// How many bytes of records are gathered before they are hashed, and compressed.
+const CHUNK: usize = 64 << 10;
+
 /// log2 of the zstd window that is written.
 const WINDOW_LOG: u32 = 20;
 

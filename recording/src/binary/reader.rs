@@ -1,7 +1,7 @@
 //! A file to events. Nothing in the bytes is trusted.
 
 use super::decode::{Fields, Record};
-use super::{MAGIC, MAX_RECORD, MAX_WINDOW_LOG, PREAMBLE, State, VERSION, varint};
+use super::{CHUNK, MAGIC, MAX_RECORD, MAX_WINDOW_LOG, PREAMBLE, State, VERSION, varint};
 use crate::{Digest, Event, ReadError, Sink};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, BufRead, BufReader, Read};
@@ -28,7 +28,9 @@ pub struct Reader<R: BufRead> {
     limits: Limits,
     state: State,
     hash: Sha256,
-    /// Bytes hashed: where the current record begins, or the next one.
+    /// Bytes that wait to be hashed: records are small, and hashing likes them together.
+    unhashed: Vec<u8>,
+    /// Where the current record begins, or the next one.
     offset: u64,
     buffer: Vec<u8>,
     record: Record,
@@ -79,6 +81,7 @@ impl<R: BufRead> Reader<R> {
             limits,
             state: State::default(),
             hash: Sha256::new_with_prefix(PREAMBLE),
+            unhashed: Vec::new(),
             offset: PREAMBLE.len() as u64,
             buffer: Vec::new(),
             record: Record::default(),
@@ -104,8 +107,9 @@ impl<R: BufRead> Reader<R> {
         if matches!(self.record, Record::End(_)) {
             self.check_end()?;
         }
-        self.offset += self.hash_record(length);
+        self.offset += self.hash_record();
         if matches!(self.record, Record::End(_)) {
+            self.hash.update(&self.unhashed);
             let hash = std::mem::take(&mut self.hash).finalize();
             self.digest = Some(Digest::from_parts(hash.into(), self.offset));
         }
@@ -160,6 +164,12 @@ impl<R: BufRead> Reader<R> {
     /// Reads one record into the buffer, which grows only as bytes really come.
     fn payload(&mut self, length: usize) -> Result<(), ReadError> {
         self.buffer.clear();
+        let ready = self.input.buffer();
+        if let Some(record) = ready.get(..length) {
+            self.buffer.extend_from_slice(record);
+            self.input.consume(length);
+            return Ok(());
+        }
         match self.input.by_ref().take(length as u64).read_to_end(&mut self.buffer) {
             Ok(read) if read == length => Ok(()),
             Ok(_) => Err(self.cut_off("the rest of the record")),
@@ -167,13 +177,17 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// Hashes the current record; gives its size in the stream.
-    fn hash_record(&mut self, length: usize) -> u64 {
-        let mut prefix = Vec::with_capacity(varint::MAX_LEN);
-        varint::put(&mut prefix, length as u64);
-        self.hash.update(&prefix);
-        self.hash.update(&self.buffer);
-        (prefix.len() + length) as u64
+    /// Hashes the current record, at once or later; gives its size in the stream.
+    fn hash_record(&mut self) -> u64 {
+        let before = self.unhashed.len();
+        varint::put(&mut self.unhashed, self.buffer.len() as u64);
+        self.unhashed.extend_from_slice(&self.buffer);
+        let size = self.unhashed.len() - before;
+        if self.unhashed.len() >= CHUNK {
+            self.hash.update(&self.unhashed);
+            self.unhashed.clear();
+        }
+        size as u64
     }
 
     /// Checks that the compressed stream ends here with a right checksum, and the file with it.

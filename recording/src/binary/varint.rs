@@ -1,9 +1,6 @@
 //! Numbers in as few bytes as they need: seven bits a byte, lowest first (LEB128), and signed
 //! ones folded so that small amounts of either sign are short (zigzag).
 
-/// The longest encoding of a `u64`.
-pub(super) const MAX_LEN: usize = 10;
-
 /// Appends `value`.
 pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -59,7 +56,7 @@ mod tests {
         fn any_number_comes_back(value: u64) {
             let mut out = Vec::new();
             put(&mut out, value);
-            prop_assert!(out.len() <= MAX_LEN);
+            prop_assert!(out.len() <= 10);
             prop_assert_eq!(get(&out), Ok(Some(value)));
             prop_assert_eq!(zigzag(unzigzag(value)), value);
         }

@@ -1,13 +1,10 @@
 //! Events to a file, as they come.
 
 use super::encode::Encoder;
-use super::{PREAMBLE, WINDOW_LOG};
+use super::{CHUNK, PREAMBLE, WINDOW_LOG};
 use crate::{Digest, Event, Sink};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Write};
-
-/// How many bytes of records are gathered before they are hashed and compressed.
-const CHUNK: usize = 64 << 10;
 
 /// Takes the digest that a [`Writer`] would give, and writes nothing.
 pub struct Digester {
