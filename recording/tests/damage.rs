@@ -170,6 +170,7 @@ fn a_bomb_stays_within_the_limit() {
         }
     };
     assert!(matches!(error, ReadError::TooLarge { record: 3, .. }), "{error}");
+    assert!(reader.next_event().is_err(), "no event after an error");
     let error = Recording::read_with(&json()[..], Limits { bytes: 100 }).map(drop);
     assert!(matches!(error, Err(ReadError::TooLarge { .. })), "{error:?}");
 }

@@ -35,6 +35,8 @@ pub struct Reader<R: BufRead> {
     buffer: Vec<u8>,
     record: Record,
     digest: Option<Digest>,
+    /// Whether an error was given.
+    failed: bool,
 }
 
 impl<R: BufRead> Reader<R> {
@@ -86,6 +88,7 @@ impl<R: BufRead> Reader<R> {
             buffer: Vec::new(),
             record: Record::default(),
             digest: None,
+            failed: false,
         })
     }
 
@@ -98,22 +101,34 @@ impl<R: BufRead> Reader<R> {
         if self.digest.is_some() {
             return Ok(None);
         }
+        if self.failed {
+            return Err(self.damaged("the bytes before could not be read".to_owned()));
+        }
+        self.failed = true;
+        self.advance()?;
+        self.failed = false;
+        Ok(Some(self.record.event(&self.buffer)))
+    }
+
+    /// Reads the next record.
+    fn advance(&mut self) -> Result<(), ReadError> {
         let length = self.length()?;
         self.payload(length)?;
         let mut fields = Fields { bytes: &self.buffer, state: &mut self.state };
         if let Err(what) = fields.record(&mut self.record) {
             return Err(self.damaged(what));
         }
-        if matches!(self.record, Record::End(_)) {
+        let last = matches!(self.record, Record::End(_));
+        if last {
             self.check_end()?;
         }
         self.offset += self.hash_record();
-        if matches!(self.record, Record::End(_)) {
+        if last {
             self.hash.update(&self.unhashed);
             let hash = std::mem::take(&mut self.hash).finalize();
             self.digest = Some(Digest::from_parts(hash.into(), self.offset));
         }
-        Ok(Some(self.record.event(&self.buffer)))
+        Ok(())
     }
 
     /// Hands every event that is left to `sink`, and gives the recording's digest: the one that
