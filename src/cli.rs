@@ -41,7 +41,13 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(command::run::Args),
     Trace(command::trace::Args),
+    Check(command::check::Args),
+    Explain(command::explain::Args),
+    Diff(command::diff::Args),
+    Init(command::init::Args),
+    Config(command::config::Args),
     Doctor(command::doctor::Args),
     Completions(command::completions::Args),
     Man(command::man::Args),
@@ -50,14 +56,20 @@ enum Command {
 impl Command {
     fn role(&self) -> Role {
         match self {
-            Command::Trace(_) => Role::Wrapper,
+            Command::Run(_) | Command::Trace(_) => Role::Wrapper,
             _ => Role::Linter,
         }
     }
 
     fn run(self, printer: &Printer) -> Result<Status, Error> {
         match self {
+            Command::Run(args) => command::run::run(args, printer),
             Command::Trace(args) => command::trace::run(args, printer),
+            Command::Check(args) => command::check::run(&args, printer),
+            Command::Explain(args) => command::explain::run(&args, printer),
+            Command::Diff(args) => command::diff::run(&args, printer),
+            Command::Init(args) => command::init::run(&args, printer),
+            Command::Config(args) => command::config::run(&args, printer),
             Command::Doctor(args) => command::doctor::run(&args, printer),
             Command::Completions(args) => command::completions::run(&args, printer),
             Command::Man(args) => command::man::run(&args, printer),

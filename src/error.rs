@@ -1,6 +1,7 @@
 //! The command's own errors: each knows its exit code and its hints.
 
 use crate::exit::{Role, Status};
+use airtight_policy as policy;
 use airtight_recording::ReadError;
 use airtight_tracer as tracer;
 use std::io;
@@ -25,6 +26,9 @@ pub(crate) enum Error {
     /// The command could not be run under the tracer.
     #[error(transparent)]
     Tracer(#[from] tracer::Error),
+    /// A settings, policy or spec file says something that can't be understood.
+    #[error(transparent)]
+    Parse(#[from] policy::ParseError),
     /// A recording can't be read.
     #[error("{}: {source}", path.display())]
     Recording {

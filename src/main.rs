@@ -1,13 +1,19 @@
 //! The `airtight` command.
 #![forbid(unsafe_code)]
 
+mod action;
 mod cli;
 mod command;
+mod config;
 mod error;
 mod exit;
+mod guard;
 mod output;
 mod printer;
 mod recorder;
+mod report;
+mod scratch;
+mod untraced;
 
 use std::process::ExitCode;
 

@@ -8,6 +8,8 @@ use std::io::{self, Write};
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 /// Style of `warning`.
 pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+/// Style of `note`.
+pub(crate) const NOTE: Style = AnsiColor::Cyan.on_default().bold();
 /// Style of what went well.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
 /// Style of labels and remarks.

@@ -1,13 +1,25 @@
 //! One file per subcommand; the text of its arguments is its manual.
 
+pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod diff;
 pub(crate) mod doctor;
+pub(crate) mod explain;
+pub(crate) mod init;
+mod judging;
 pub(crate) mod man;
+pub(crate) mod run;
 pub(crate) mod trace;
 
+use crate::config::Config;
 use crate::error::Error;
-use airtight_recording::Reason;
+use airtight_policy::{self as policy, Date, Declaration, Judge, Rule, Verdict};
+use airtight_recording::{Reason, Recording, errno_name};
 use serde::Serialize;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
 
 /// Data as JSON for standard output.
 pub(crate) fn json(data: &impl Serialize) -> Result<String, Error> {
@@ -17,8 +29,32 @@ pub(crate) fn json(data: &impl Serialize) -> Result<String, Error> {
     Ok(text)
 }
 
+/// Reads a recording into memory.
+fn read_recording(path: &Path) -> Result<Recording, Error> {
+    let file = File::open(path).map_err(Error::file(path, "can't read"))?;
+    let (recording, _) = Recording::read(BufReader::new(file))
+        .map_err(|source| Error::Recording { path: path.to_owned(), source })?;
+    Ok(recording)
+}
+
+/// The name of an errno, or its number.
+fn errno(errno: u16) -> String {
+    errno_name(errno).map_or_else(|| format!("errno {errno}"), str::to_owned)
+}
+
+/// Bytes for people.
+fn shown(bytes: &[u8]) -> String {
+    policy::printable(bytes).into_owned()
+}
+
+/// The word that JSON has for a value: `read`, `unix-socket`.
+fn word(value: impl Serialize) -> String {
+    let value = serde_json::to_value(value).ok();
+    value.as_ref().and_then(|value| value.as_str()).unwrap_or_default().to_owned()
+}
+
 /// A warning with the first reasons why a recording is incomplete.
-pub(crate) fn incomplete(reasons: &[Reason]) -> String {
+fn incomplete(reasons: &[Reason]) -> String {
     const SHOWN: usize = 3;
     let mut text = String::from("the recording is incomplete");
     for (at, reason) in reasons.iter().take(SHOWN).enumerate() {
@@ -26,7 +62,40 @@ pub(crate) fn incomplete(reasons: &[Reason]) -> String {
         text += &reason.detail;
     }
     if reasons.len() > SHOWN {
-        text += &format!("; … {} more", reasons.len() - SHOWN);
+        text += &format!("; {} more", reasons.len() - SHOWN);
     }
     text
+}
+
+/// What a verdict comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Clean,
+    /// Something may have escaped; nothing else was found.
+    Incomplete,
+    Undeclared,
+    /// A declared output was not made. Told before other findings: without it nothing else counts.
+    MissingOutput,
+}
+
+impl Outcome {
+    fn of(verdict: &Verdict) -> Outcome {
+        // These say in the verdict what the recording says of itself.
+        let incomplete = |rule| matches!(rule, Rule::I002 | Rule::I003);
+        if verdict.output_missing() {
+            Outcome::MissingOutput
+        } else if verdict.findings().iter().any(|f| f.fails() && !incomplete(f.rule)) {
+            Outcome::Undeclared
+        } else if !verdict.completeness().is_complete() || verdict.fails() {
+            Outcome::Incomplete
+        } else {
+            Outcome::Clean
+        }
+    }
+}
+
+/// Judges an action that was run alone.
+fn judge(declaration: &Declaration, config: &Config, recording: &Recording) -> Verdict {
+    let today = Date::from_unix(recording.header.time);
+    Judge::new(declaration, &config.policy).today(today).judge(recording)
 }

@@ -1,5 +1,6 @@
 //! `airtight trace`
 
+use crate::config::Backend;
 use crate::error::Error;
 use crate::exit::Status;
 use crate::printer::Printer;
@@ -38,24 +39,6 @@ pub(crate) struct Args {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     argv: Vec<OsString>,
-}
-
-/// Who observes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Backend {
-    /// The best that works here
-    Auto,
-    /// ptrace with a seccomp filter
-    Ptrace,
-}
-
-impl From<Backend> for tracer::Backend {
-    fn from(backend: Backend) -> tracer::Backend {
-        match backend {
-            Backend::Auto => tracer::Backend::Auto,
-            Backend::Ptrace => tracer::Backend::Ptrace,
-        }
-    }
 }
 
 pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {

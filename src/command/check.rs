@@ -1,0 +1,53 @@
+//! `airtight check`
+
+use super::judging::Judging;
+use crate::action::{Declared, load_depfile};
+use crate::config::Config;
+use crate::error::Error;
+use crate::exit::Status;
+use crate::printer::Printer;
+use crate::report::Report;
+use crate::scratch;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+/// Judge a saved recording again
+///
+/// Findings go to standard output. Ends with 0 when there are none that fail, with 1 when there
+/// are, with 121 when the recording is incomplete and nothing else was found, and with 2 when
+/// something can't be read. A depfile is read as it is now.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  airtight run --recording a.trace --in a.c --out a.o -- cc -c a.c
+  airtight check a.trace --in a.c --out a.o --strictness all
+  airtight check a.trace --spec action.json --format json")]
+pub(crate) struct Args {
+    /// The recording, binary or JSON
+    recording: PathBuf,
+    #[command(flatten)]
+    declared: Declared,
+    #[command(flatten)]
+    judging: Judging,
+}
+
+pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
+    let config = Config::load(args.judging.layers()?)?;
+    let recording = super::read_recording(&args.recording)?;
+    let argv = recording.header.command.iter().cloned().map(OsString::from_vec).collect();
+    let cwd = &recording.header.cwd;
+    let (_, mut declaration) = args.declared.resolve(argv, Some(cwd), &config)?;
+    // The directory that `run` gave the action, if it was `run`.
+    let scratch = scratch::path(&declaration.workspace, &declaration.name)?;
+    declaration.temporary_directory = Some(scratch.into_os_string().into_vec());
+    load_depfile(&mut declaration)?;
+    let verdict = super::judge(&declaration, &config, &recording);
+    let place = declaration.declared_at.as_ref();
+    let text = Report::new(&verdict, place, config.all, printer).text(config.format)?;
+    printer.data(text).map_err(Error::Stdout)?;
+    Ok(match super::Outcome::of(&verdict) {
+        super::Outcome::Clean => Status::Success,
+        super::Outcome::Incomplete => Status::Incomplete,
+        super::Outcome::MissingOutput | super::Outcome::Undeclared => Status::Findings,
+    })
+}

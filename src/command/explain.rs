@@ -1,0 +1,175 @@
+//! `airtight explain`
+
+use crate::error::Error;
+use crate::exit::Status;
+use crate::printer::{DIM, Printer, STRONG};
+use crate::report::{chain, deed, times};
+use airtight_policy::{Rule, Step, absolute};
+use airtight_recording::{Access, Index, Kind, PathId, ProcessId, Recording};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+/// Explain a rule or a finding, or tell who touched a file
+///
+/// A rule (`R001`, `undeclared-source-read`) or the id of a finding (`R001-1a2b3c4d`) gives the
+/// text of the rule. Anything else is a path: the recording tells which processes touched it,
+/// through which chain of programs, and, where the path was written, from which files.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  airtight explain R001
+  airtight explain include/config.h
+  airtight explain --recording build.trace build/a.o")]
+pub(crate) struct Args {
+    /// A rule, a finding, or a path
+    what: OsString,
+    /// The recording to look into
+    #[arg(short, long, value_name = "FILE", default_value = "airtight-trace.bin")]
+    recording: PathBuf,
+}
+
+pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
+    let text = match args.what.to_str().and_then(rule) {
+        Some(rule) => rule.doc().markdown(),
+        None => {
+            // A mistyped rule is more likely than a file of that name.
+            let near = args.what.to_str().filter(|what| !what.contains(['/', '.']));
+            if let Some(near) = near.and_then(Rule::nearest)
+                && !args.recording.exists()
+            {
+                return Err(Error::Plain {
+                    message: format!("no rule is called `{}`", args.what.display()),
+                    hints: vec![format!("did you mean `{near}`?")],
+                });
+            }
+            let recording = super::read_recording(&args.recording)?;
+            let story = Story::new(&recording, printer.unicode());
+            story.tell(find(&recording, args.what.as_bytes())?)
+        }
+    };
+    printer.data(text).map_err(Error::Stdout)?;
+    Ok(Status::Success)
+}
+
+/// The rule of that name, or that of a finding of that id.
+fn rule(what: &str) -> Option<Rule> {
+    Rule::find(what).or_else(|| what.split_once('-').and_then(|(rule, _)| Rule::find(rule)))
+}
+
+/// The number of a path given as a person would: relative to where the command ran, or to here.
+fn find(recording: &Recording, what: &[u8]) -> Result<PathId, Error> {
+    let here = std::env::current_dir().unwrap_or_default().into_os_string().into_vec();
+    [&recording.header.cwd, &here]
+        .into_iter()
+        .find_map(|base| recording.paths.find(&absolute(base, what)))
+        .filter(|path| recording.accesses.iter().any(|access| access.path == *path))
+        .ok_or_else(|| {
+            let name = what.rsplit(|&b| b == b'/').next().unwrap_or(what);
+            let same: BTreeSet<&[u8]> = recording
+                .accesses
+                .iter()
+                .map(|access| recording.path(access.path))
+                .filter(|path| path.rsplit(|&b| b == b'/').next() == Some(name))
+                .take(3)
+                .collect();
+            Error::Plain {
+                message: format!("{}: not touched in this recording", super::shown(what)),
+                hints: same
+                    .into_iter()
+                    .map(|path| format!("did you mean `{}`?", super::shown(path)))
+                    .collect(),
+            }
+        })
+}
+
+/// Tells about the files of one recording.
+struct Story<'a> {
+    recording: &'a Recording,
+    index: Index<'a>,
+    unicode: bool,
+}
+
+impl<'a> Story<'a> {
+    fn new(recording: &'a Recording, unicode: bool) -> Story<'a> {
+        Story { recording, index: Index::new(recording), unicode }
+    }
+
+    fn tell(&self, path: PathId) -> String {
+        let mut text = format!("{STRONG}{}{STRONG:#}\n", super::shown(self.recording.path(path)));
+        for access in self.index.of(path) {
+            let call = match self.recording.syscall(access.syscall) {
+                "" => "the kernel",
+                call => call,
+            };
+            let outcome = match access.errno {
+                0 => String::new(),
+                errno => format!(" = {}", super::errno(errno)),
+            };
+            let _ = writeln!(
+                text,
+                "  {DIM}{:<11}{DIM:#} {}   {call}{outcome}, {}",
+                deed(Some(access.kind)),
+                self.chain(access),
+                times(access.count.into())
+            );
+        }
+        let sources = self.sources(path);
+        if !sources.is_empty() {
+            let _ = writeln!(text, "{STRONG}made from{STRONG:#}");
+            for (source, access) in sources {
+                let name = super::shown(self.recording.path(source));
+                let _ = writeln!(text, "  {name}  {DIM}{}{DIM:#}", self.chain(access));
+            }
+        }
+        text
+    }
+
+    /// The processes that led to an access, the nearest first.
+    fn chain(&self, access: &Access) -> String {
+        let images = self.recording.chain(access.process, access.first);
+        let steps: Vec<Step> = images
+            .into_iter()
+            .map(|image| Step {
+                pid: 0,
+                exe: super::shown(self.recording.path(image.exe)),
+                argv: image.argv.iter().map(|arg| super::shown(arg)).collect(),
+            })
+            .collect();
+        chain(&steps, self.unicode)
+    }
+
+    /// The files that were read on the way to `output`: by the processes that wrote it, and,
+    /// where those read what others of the tree had written, by these in turn.
+    fn sources(&self, output: PathId) -> BTreeMap<PathId, &'a Access> {
+        let mut reads: BTreeMap<ProcessId, Vec<&'a Access>> = BTreeMap::new();
+        for access in &self.recording.accesses {
+            if access.kind == Kind::Read && access.errno == 0 {
+                reads.entry(access.process).or_default().push(access);
+            }
+        }
+        let mut sources = BTreeMap::new();
+        let mut seen = BTreeSet::from([output]);
+        let mut open = vec![(output, u64::MAX)];
+        while let Some((path, before)) = open.pop() {
+            for write in self.writes(path).filter(|write| write.first < before) {
+                for &read in reads.get(&write.process).into_iter().flatten() {
+                    if read.first > write.last || !seen.insert(read.path) {
+                        continue;
+                    }
+                    if self.writes(read.path).any(|other| other.first < read.first) {
+                        open.push((read.path, read.first));
+                    } else {
+                        sources.insert(read.path, read);
+                    }
+                }
+            }
+        }
+        sources
+    }
+
+    fn writes(&self, path: PathId) -> impl Iterator<Item = &'a Access> {
+        self.index.of(path).filter(|access| access.kind == Kind::Write && access.errno == 0)
+    }
+}

@@ -1,0 +1,108 @@
+//! The words that reports share.
+
+use crate::printer::{ERROR, NOTE, WARNING};
+use airtight_policy::{Severity, Step};
+use airtight_recording::Kind;
+use anstyle::Style;
+
+/// How many characters of a command line are shown.
+const ARGUMENTS: usize = 60;
+
+/// The word before a rule's id.
+pub(super) fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warn => "warning",
+        Severity::Note | Severity::Record => "note",
+    }
+}
+
+/// The style of that word.
+pub(super) fn style(severity: Severity) -> Style {
+    match severity {
+        Severity::Error => ERROR,
+        Severity::Warn => WARNING,
+        Severity::Note | Severity::Record => NOTE,
+    }
+}
+
+/// What was done, as the label before who did it.
+pub(crate) fn deed(kind: Option<Kind>) -> &'static str {
+    match kind {
+        Some(Kind::Read | Kind::Link) => "read by",
+        Some(Kind::Write) => "written by",
+        Some(Kind::Delete) => "deleted by",
+        Some(Kind::Probe) => "probed by",
+        Some(Kind::Exec) => "executed by",
+        Some(Kind::List) => "listed by",
+        _ => "done by",
+    }
+}
+
+/// `1 time`, `3 times`
+pub(crate) fn times(count: u64) -> String {
+    format!("{count} time{}", if count == 1 { "" } else { "s" })
+}
+
+/// Who did it and how they came to: `cc1 ← gcc -c src/b.c`. All by name, the last with its
+/// arguments, because that is what a person typed.
+pub(crate) fn chain(steps: &[Step], unicode: bool) -> String {
+    let arrow = if unicode { " ← " } else { " <- " };
+    let last = steps.len().saturating_sub(1);
+    let mut names: Vec<String> = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        let name = name(step);
+        if at == last {
+            names.push(with_arguments(name, step, unicode));
+        } else {
+            names.push(name.to_owned());
+        }
+    }
+    safe(&names.join(arrow))
+}
+
+/// Control characters escaped, so that no argument can forge a line of a report.
+fn safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// The program as it was called, without its directory.
+fn name(step: &Step) -> &str {
+    let called = step.argv.first().filter(|arg| !arg.is_empty()).unwrap_or(&step.exe);
+    called.rsplit('/').next().unwrap_or(called)
+}
+
+fn with_arguments(name: &str, step: &Step, unicode: bool) -> String {
+    let mut text = name.to_owned();
+    for argument in step.argv.iter().skip(1) {
+        text.push(' ');
+        text.push_str(argument);
+    }
+    if text.chars().count() > ARGUMENTS {
+        text = text.chars().take(ARGUMENTS - 1).collect();
+        text.push_str(if unicode { "…" } else { "..." });
+    }
+    text
+}
+
+/// `a, b, c`, at most `most` of them.
+pub(crate) fn commas<'a>(
+    words: impl ExactSizeIterator<Item = &'a str>,
+    most: usize,
+    unicode: bool,
+) -> String {
+    let more = words.len().saturating_sub(most);
+    let mut text = words.take(most).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text += &format!("{} {more} more", if unicode { " …" } else { " ..." });
+    }
+    text
+}
