@@ -19,6 +19,7 @@ use std::path::PathBuf;
     version,
     max_term_width = 100,
     disable_help_subcommand = true,
+    after_long_help = crate::exit::table(),
     after_help = "Start with `airtight doctor`, then put `airtight run --in a.c --out a.o --` before a compile."
 )]
 pub(crate) struct Cli {

@@ -75,6 +75,38 @@ impl Status {
     }
 }
 
+/// The table of exit codes as text, for `airtight --help` and docs/cli.md.
+pub(crate) fn table() -> String {
+    let mut text = String::from("Exit codes of run and trace:\n");
+    for (status, meaning) in WRAPPERS {
+        text += &format!("  {:>3}  {meaning}\n", status.code());
+    }
+    text += "  Else the code of the command, or its signal, raised again.\n\n\
+             Exit codes of all others:\n";
+    for (status, meaning) in LINTERS {
+        text += &format!("  {:>3}  {meaning}\n", status.code());
+    }
+    text
+}
+
+const WRAPPERS: [(Status, &str); 8] = [
+    (Status::Success, "the command succeeded, and nothing was found"),
+    (Status::Undeclared, "findings, although the command succeeded"),
+    (Status::Incomplete, "the command succeeded, but something may have escaped the recording"),
+    (Status::MissingOutput, "a declared output is missing, although the command succeeded"),
+    (Status::TimedOut, "the time limit ended the command"),
+    (Status::Failed, "Airtight itself failed: usage, settings, permission"),
+    (Status::NotExecutable, "the command can't be executed"),
+    (Status::NotFound, "the command does not exist"),
+];
+
+const LINTERS: [(Status, &str); 4] = [
+    (Status::Success, "clean, or done"),
+    (Status::Findings, "findings, or the recordings differ, or doctor misses something"),
+    (Status::Usage, "usage, settings, or a file that can't be read or written"),
+    (Status::Incomplete, "the recording is incomplete, and nothing else was found"),
+];
+
 /// Which half of the table of exit codes a subcommand keeps to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {

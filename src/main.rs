@@ -5,6 +5,8 @@ mod action;
 mod cli;
 mod command;
 mod config;
+#[cfg(test)]
+mod docs;
 mod error;
 mod exit;
 mod guard;

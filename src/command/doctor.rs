@@ -3,11 +3,14 @@
 use crate::error::Error;
 use crate::exit::Status;
 use crate::printer::{DIM, ERROR, GOOD, Printer, STRONG, WARNING};
+use airtight_recording::{Completeness, Event, Sink};
 use airtight_tracer as tracer;
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 /// Tell what this system lets Airtight do
@@ -53,7 +56,7 @@ struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     consequence: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<&'static str>,
+    remedy: Option<Cow<'static, str>>,
 }
 
 /// The whole answer.
@@ -74,10 +77,10 @@ impl Check {
         state: State,
         found: impl Into<String>,
         consequence: &'static str,
-        remedy: &'static str,
+        remedy: impl Into<Cow<'static, str>>,
     ) -> Check {
-        let found = found.into();
-        Check { name, state, found, consequence: Some(consequence), remedy: Some(remedy) }
+        let (found, remedy) = (found.into(), Some(remedy.into()));
+        Check { name, state, found, consequence: Some(consequence), remedy }
     }
 }
 
@@ -94,8 +97,8 @@ struct Facts {
     seccomp_actions: Option<String>,
     /// /proc/self/status, where /proc is mounted.
     status: Option<String>,
-    /// Why `true` could not be traced.
-    trace: Option<String>,
+    /// Why `true` could not be traced, and what helps.
+    trace: Option<(String, String)>,
     /// Why fanotify can't be had.
     fanotify: Option<String>,
     /// What tells that this is a container.
@@ -163,12 +166,12 @@ impl Facts {
     fn tracing(&self) -> Check {
         match &self.trace {
             None => Check::ok("tracing", "`true` was traced"),
-            Some(why) => Check::bad(
+            Some((why, remedy)) => Check::bad(
                 "tracing",
                 State::Missing,
                 format!("`true` could not be traced: {why}"),
                 "`run` and `trace` end with 125 before they start the command",
-                "see the lines below",
+                remedy.clone(),
             ),
         }
     }
@@ -350,23 +353,23 @@ impl Facts {
     }
 }
 
-/// Traces the smallest command there is; why that failed.
-fn try_to_trace() -> Option<String> {
+/// Traces the smallest command there is; why that failed, and what helps.
+fn try_to_trace() -> Option<(String, String)> {
     struct Nowhere;
-    impl airtight_recording::Sink for Nowhere {
-        fn put(&mut self, _: &airtight_recording::Event<'_>) -> std::io::Result<()> {
+    impl Sink for Nowhere {
+        fn put(&mut self, _: &Event<'_>) -> io::Result<()> {
             Ok(())
         }
     }
     let command = tracer::Command { argv: vec!["true".into()], env: None, cwd: None };
+    let below = || "see the lines below".to_owned();
     match tracer::run(&command, tracer::Options::default(), &mut Nowhere) {
         Ok(outcome) => match outcome.completeness {
-            airtight_recording::Completeness::Complete => None,
-            airtight_recording::Completeness::Incomplete { reasons } => {
-                Some(reasons.first().map(|r| r.detail.clone()).unwrap_or_default())
-            }
+            Completeness::Complete => None,
+            Completeness::Incomplete { reasons } => Some((super::incomplete(&reasons), below())),
         },
-        Err(error) => Some(error.to_string()),
+        Err(tracer::Error::Forbidden { what, remedy }) => Some((what, remedy)),
+        Err(error) => Some((error.to_string(), below())),
     }
 }
 
@@ -395,7 +398,7 @@ fn human(answer: &Answer) -> String {
             "{style}{word:<8}{style:#}  {STRONG}{:<12}{STRONG:#}  {}",
             check.name, check.found
         );
-        for (label, line) in [("means", check.consequence), ("remedy", check.remedy)] {
+        for (label, line) in [("means", check.consequence), ("remedy", check.remedy.as_deref())] {
             if let Some(line) = line {
                 let _ = writeln!(text, "          {DIM}{label:<12}{DIM:#}  {line}");
             }
@@ -443,7 +446,11 @@ mod tests {
         let status = "TracerPid:\t7\nCapEff:\t0\nNoNewPrivs:\t0\nSeccomp:\t2";
         let user = facts(|f| f.status = Some("CapEff:\t0\nSeccomp:\t0".into()));
         for (facts, name, expected) in [
-            (facts(|f| f.trace = Some("refused".into())), "tracing", State::Missing),
+            (
+                facts(|f| f.trace = Some(("refused".into(), "allow".into()))),
+                "tracing",
+                State::Missing,
+            ),
             (facts(|f| f.kernel = "4.19.0".into()), "kernel", State::Missing),
             (facts(|f| f.kernel = "5.5.1".into()), "kernel", State::Missing),
             (facts(|f| f.kernel = "5.6".into()), "kernel", State::Ok),

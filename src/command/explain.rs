@@ -118,8 +118,16 @@ impl<'a> Story<'a> {
         let sources = self.sources(path);
         if !sources.is_empty() {
             let _ = writeln!(text, "{STRONG}made from{STRONG:#}");
-            for (source, access) in sources {
-                let name = super::shown(self.recording.path(source));
+            // The files of the project first: they are what people ask for.
+            let home = &self.recording.header.cwd;
+            let mut lines: Vec<(bool, &[u8], &Access)> = sources
+                .into_iter()
+                .map(|(path, access)| (self.recording.path(path), access))
+                .map(|(path, access)| (!path.starts_with(home), path, access))
+                .collect();
+            lines.sort_by_key(|&(elsewhere, path, _)| (elsewhere, path));
+            for (_, path, access) in lines {
+                let name = super::shown(path);
                 let _ = writeln!(text, "  {name}  {DIM}{}{DIM:#}", self.chain(access));
             }
         }
@@ -154,8 +162,9 @@ impl<'a> Story<'a> {
         let mut open = vec![(output, u64::MAX)];
         while let Some((path, before)) = open.pop() {
             for write in self.writes(path).filter(|write| write.first < before) {
+                // A file is open for writing long before what goes into it is read.
                 for &read in reads.get(&write.process).into_iter().flatten() {
-                    if read.first > write.last || !seen.insert(read.path) {
+                    if !seen.insert(read.path) {
                         continue;
                     }
                     if self.writes(read.path).any(|other| other.first < read.first) {

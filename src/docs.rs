@@ -1,0 +1,49 @@
+//! Holds docs/cli.md and docs/airtight.schema.json against the program; `AIRTIGHT_BLESS=1`
+//! rewrites them.
+
+use crate::{cli, command, config};
+use std::path::Path;
+
+#[test]
+fn the_reference_of_the_command_line_is_current() {
+    let mut text = String::from(
+        "# The command line\n\n\
+         <!-- Made from the program itself: AIRTIGHT_BLESS=1 cargo test -p airtight docs -->\n\n\
+         Settings come from flags, `AIRTIGHT_*` variables, the project's `airtight.toml`, the\n\
+         user's `airtight/config.toml` and the defaults, in this order; `airtight config show`\n\
+         tells what is in force. `airtight init` writes an `airtight.toml` with every setting.\n",
+    );
+    let mut definition = cli::definition().term_width(100);
+    definition.build();
+    pages(&mut text, &mut definition, 2);
+    hold("docs/cli.md", &text);
+}
+
+fn pages(text: &mut String, command: &mut clap::Command, level: usize) {
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
+    let help = command.render_long_help().to_string();
+    let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+    let marks = "#".repeat(level);
+    *text += &format!("\n{marks} {name}\n\n```text\n{}\n```\n", help.join("\n").trim_end());
+    for subcommand in command.get_subcommands_mut() {
+        if subcommand.get_name() != "help" {
+            pages(text, subcommand, 3);
+        }
+    }
+}
+
+#[test]
+fn the_schema_of_the_settings_is_current() {
+    let schema = command::json(&config::schema()).expect("a schema is always JSON");
+    hold("docs/airtight.schema.json", &schema);
+}
+
+#[track_caller]
+fn hold(name: &str, current: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    if std::env::var_os("AIRTIGHT_BLESS").is_some() {
+        std::fs::write(&path, current).expect(name);
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(written, current, "{name} is not current: run with AIRTIGHT_BLESS=1");
+}
