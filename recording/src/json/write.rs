@@ -41,14 +41,23 @@ pub enum WriteError {
 ///
 /// # Errors
 /// When `source` can't be read or has no end, or `out` can't be written.
-pub fn write(mut source: impl Source, mut out: impl Write) -> Result<(), WriteError> {
+pub fn write(source: impl Source, out: impl Write) -> Result<(), WriteError> {
+    write_with(source, out, |total| ROOM.max(total.div_ceil(PASSES)))
+}
+
+/// `room` tells for a number of accesses how many may be held at once.
+fn write_with(
+    mut source: impl Source,
+    mut out: impl Write,
+    room: impl Fn(u64) -> u64,
+) -> Result<(), WriteError> {
     let mut outline = Outline::default();
     source.replay(&mut outline)?;
     let Outline { recording, accesses: total } = outline;
     let list = List {
         recording: &recording,
         total,
-        room: usize::try_from(ROOM.max(total.div_ceil(PASSES))).unwrap_or(usize::MAX),
+        room: usize::try_from(room(total)).unwrap_or(usize::MAX),
         source: RefCell::new(&mut source),
         failure: RefCell::new(None),
     };
@@ -275,5 +284,85 @@ impl<S: Source> Serialize for &List<'_, S> {
             written += part.len() as u64;
         }
         list.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Access, Op, PathId, Process, ProcessId};
+
+    /// Accesses with many equal times, in no order.
+    fn shuffled() -> Recording {
+        let mut recording = Recording::default();
+        recording.syscalls.push(String::new());
+        recording.processes.push(Process {
+            id: ProcessId(0),
+            parent: None,
+            pid: 1,
+            start: 0,
+            images: Vec::new(),
+            exit: None,
+        });
+        for i in 0..100u32 {
+            let path = recording.paths.intern(format!("/{i}").as_bytes());
+            let first = u64::from(i * 37 % 11);
+            recording.accesses.push(Access {
+                process: ProcessId(0),
+                path,
+                requested: PathId::NONE,
+                other: PathId::NONE,
+                kind: Kind::Read,
+                op: Op::Open,
+                errno: 0,
+                syscall: 0,
+                flags: 0,
+                object: 0,
+                count: 1,
+                first,
+                last: first,
+            });
+        }
+        recording.end = Some(Completeness::Complete);
+        recording
+    }
+
+    #[test]
+    fn the_order_does_not_depend_on_the_room() {
+        let mut recording = shuffled();
+        let written = |recording: &Recording, room| {
+            let mut out = Vec::new();
+            write_with(recording, &mut out, |_| room).expect("the recording is valid");
+            String::from_utf8(out).expect("JSON is UTF-8")
+        };
+        let texts = [1, 2, 7, 99, 100, 101].map(|room| written(&recording, room));
+        recording.accesses.sort_by_key(|access| access.first);
+        let expected = written(&recording, 1000);
+        for text in texts {
+            assert_eq!(text, expected);
+        }
+    }
+
+    #[test]
+    fn a_source_that_changes_or_fails_is_an_error() {
+        struct Once(Option<Recording>);
+        impl Source for Once {
+            fn replay(&mut self, sink: &mut dyn crate::Sink) -> Result<(), ReadError> {
+                let recording = self.0.take().ok_or(ReadError::NotARecording)?;
+                Source::replay(&mut &recording, sink)
+            }
+        }
+        struct Shrinking(Recording);
+        impl Source for Shrinking {
+            fn replay(&mut self, sink: &mut dyn crate::Sink) -> Result<(), ReadError> {
+                Source::replay(&mut &self.0, sink)?;
+                self.0.accesses.clear();
+                Ok(())
+            }
+        }
+        let error = write(Once(Some(shuffled())), io::sink()).expect_err("read once only");
+        assert!(matches!(error, WriteError::Source(ReadError::NotARecording)), "{error}");
+        let error = write(Shrinking(shuffled()), io::sink()).expect_err("accesses are gone");
+        assert!(error.to_string().contains("changed while it was read"), "{error}");
     }
 }
