@@ -1,0 +1,22 @@
+//! The tracer against small programs: exact sets of facts, and the same exit status, output and
+//! files as untraced. Written from the rules of what a recording must hold, not from the tracer.
+//!
+//! The tests pass as root and as an ordinary user. What needs root says so in its test, and
+//! asserts the refusal where it runs without.
+#![forbid(unsafe_code)]
+
+mod harness;
+
+mod abi;
+mod changes;
+mod descriptors;
+mod exec;
+mod metadata;
+mod namespaces;
+mod opens;
+mod paths;
+mod processes;
+mod races;
+mod refused;
+mod survivors;
+mod transparency;

@@ -1,0 +1,58 @@
+//! Other roots and mount namespaces: the text in the call is not the name. Root enters them as it
+//! is, an ordinary user by way of a user namespace.
+
+use crate::harness::{Case, Trace};
+
+fn both(setup: &str, how: &str, check: impl Fn(Trace)) {
+    check(Case::run(setup, &["spaces", how]).end_left_open().trace());
+    check(Case::run(setup, &["spaces", how]).ordinary().end_left_open().trace());
+}
+
+/// Complete, and exactly these facts.
+fn exactly<'a>(facts: &'a [&'a str]) -> impl Fn(Trace) + 'a {
+    move |trace| {
+        assert_eq!(trace.reasons, Vec::<String>::new(), "must be complete");
+        trace.facts.assert_exactly(facts);
+    }
+}
+
+#[test]
+fn chroot() {
+    let setup = "file d/f\nfile d/g\nlink d/l /f\ndir d/e\nfile f\nfile g";
+    let facts = ["probe+ d", "read d/f", "link d/l", "read d/g", "probe- d/no"];
+    both(setup, "chroot", exactly(&facts));
+}
+
+#[test]
+fn user_namespace() {
+    both("file f", "user", exactly(&["read f", "probe- no"]));
+}
+
+#[test]
+fn pid_namespace() {
+    both("file f", "pid", exactly(&["read f"]));
+}
+
+#[test]
+fn bind_mount() {
+    let facts = [
+        "read a/f",
+        "write a/new",
+        "delete a/g",
+        "probe+ a",
+        "probe+ a/h",
+        "probe- a/no",
+        "?probe+ b",
+    ];
+    both("file a/f\nfile a/g\nfile a/h\nfile b/f\nfile b/other", "bind", exactly(&facts));
+}
+
+#[test]
+fn bind_mount_of_a_file() {
+    both("file a text\nfile b other", "bind-file", exactly(&["read a", "?probe+ a", "?probe+ b"]));
+}
+
+#[test]
+fn entering_the_namespace_of_another() {
+    both("file a/f\nfile b/f", "setns", exactly(&["read a/f", "?probe+ a", "?probe+ b"]));
+}

@@ -1,0 +1,23 @@
+//! Names that another thread changes while the call runs: a true fact, or an incomplete recording;
+//! never a wrong fact.
+
+use crate::harness::Case;
+
+/// Facts that are true of a name that is either `yes` (there) or `nop` (not there).
+fn flip(call: &str, truths: &[&str]) {
+    let trace = Case::run("file yes", &["flip", call]).files_vary().end_left_open().trace();
+    let allowed: Vec<String> = truths.iter().map(|t| format!("?{t}")).collect();
+    trace.facts.assert_exactly(&allowed);
+    assert!(trace.reasons.iter().all(|r| r == "path-changed"), "{:?}", trace.reasons);
+    assert!(!trace.facts.inside.is_empty() || !trace.reasons.is_empty(), "nothing seen");
+}
+
+#[test]
+fn stat() {
+    flip("stat", &["probe+ yes", "probe- nop"]);
+}
+
+#[test]
+fn access() {
+    flip("access", &["probe+ yes", "probe- nop"]);
+}
