@@ -55,6 +55,7 @@ impl Judge<'_> {
             // A pipe, a socket, a file without a name.
             return None;
         }
+        let directory = directory && kind != Kind::Exec;
         let scope = self.declared.scope(path);
         let probe = kind == Kind::Probe && self.policy.stat == Stat::Probe;
         match scope {

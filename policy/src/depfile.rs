@@ -19,10 +19,10 @@ pub struct DepfileError {
     pub message: &'static str,
 }
 
-/// Reads make rules: several of them, `\` at the end of a line, `\ ` and `\#`, `$$`, comments,
+/// Reads make rules: several of them, `\` at the end of a line, `\ `, `\#` and `\:`, `$$`, comments,
 /// and phony targets without prerequisites. The rules of escaping are those that GCC writes and
-/// GNU make reads (make manual, "Rule Syntax"): a run of n backslashes before a space or `#` is
-/// n/2 backslashes, and an odd one makes the character part of the name; before the end of a line
+/// GNU make reads (make manual, "Rule Syntax"): a run of n backslashes before a space, `#`
+/// or `:` is n/2 backslashes, and an odd one makes the character part of the name; before the end of a line
 /// an odd one continues it; elsewhere a backslash is itself. `|` (order-only) is skipped.
 ///
 /// # Errors
@@ -144,18 +144,18 @@ impl Lexer<'_> {
                         break;
                     }
                     match self.peek(run) {
-                        Some(special @ (b' ' | b'\t' | b'#')) => {
+                        // At the end of a target a backslash is a part of the name.
+                        Some(b':') if !inputs && self.ends_target(run) => {
+                            word.resize(word.len() + run, b'\\');
+                            self.at += run;
+                        }
+                        Some(special @ (b' ' | b'\t' | b'#' | b':')) => {
                             word.resize(word.len() + run / 2, b'\\');
                             self.at += run;
                             if run % 2 == 1 {
                                 word.push(special);
                                 self.at += 1;
                             }
-                        }
-                        Some(b':') if run % 2 == 1 && !self.ends_target(run) => {
-                            word.resize(word.len() + run / 2, b'\\');
-                            word.push(b':');
-                            self.at += run + 1;
                         }
                         _ => {
                             word.resize(word.len() + run, b'\\');
@@ -181,23 +181,4 @@ impl Lexer<'_> {
     fn ends_target(&self, ahead: usize) -> bool {
         matches!(self.peek(ahead + 1), None | Some(b' ' | b'\t' | b'\n' | b'\r' | b':' | b'\\'))
     }
-}
-
-/// Writes a name so that [`parse`] reads it back.
-pub fn escape(name: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(name.len());
-    let mut run = 0;
-    for &byte in name {
-        match byte {
-            b' ' | b'\t' | b'#' => {
-                out.resize(out.len() + run, b'\\');
-                out.extend_from_slice(&[b'\\', byte]);
-            }
-            b'$' => out.extend_from_slice(b"$$"),
-            byte => out.push(byte),
-        }
-        run = if byte == b'\\' { run + 1 } else { 0 };
-    }
-    out.resize(out.len() + run, b'\\');
-    out
 }

@@ -3,6 +3,7 @@
 use crate::classify::Change;
 use crate::declaration::Declaration;
 use crate::judge::Judge;
+use crate::name::{absolute, components};
 use crate::policy::{Policy, Reaction};
 use crate::producers::Producers;
 use crate::rules::Rule;
@@ -96,7 +97,7 @@ impl<'a> Enforcer<'a> {
         if plain && let Some(rule) = self.known.get(&key) {
             return *rule;
         }
-        let others = || vec![attempt.requested.to_vec()];
+        let others = || asked_for(attempt);
         let rule = self
             .judge
             .read_rule(attempt.path, &others, attempt.kind, directory, false, &|_| true)
@@ -117,7 +118,7 @@ impl<'a> Enforcer<'a> {
             // An own directory may come to hold outputs; nobody knows yet.
             empty: false,
         };
-        let others = || vec![attempt.requested.to_vec()];
+        let others = || asked_for(attempt);
         let hit = self.judge.write_rule(attempt.path, &others, change, &|_| true)?;
         // Whether a temporary is left behind shows at the end.
         (hit.rule != Rule::W007).then_some(hit.rule)
@@ -132,4 +133,10 @@ impl<'a> Enforcer<'a> {
             Reaction::Kill => Answer::Kill,
         }
     }
+}
+
+/// The requested name, where its text alone says what it means: `..` after a link does not.
+fn asked_for(attempt: &Attempt<'_>) -> Vec<Vec<u8>> {
+    let plain = !components(attempt.requested).any(|part| part == b"..");
+    Vec::from_iter(plain.then(|| absolute(b"/", attempt.requested)))
 }

@@ -133,6 +133,10 @@ impl<'a> Judge<'a> {
                 process: None,
             }],
         });
+        let digest = RecordingDigest::of(recording);
+        if digest.is_none() && recording.is_complete() {
+            uncacheable.push("the recording contradicts itself".into());
+        }
         let mut verdict = Verdict {
             action: self.declaration.name.clone(),
             judged,
@@ -142,7 +146,7 @@ impl<'a> Judge<'a> {
             uncacheable,
             findings,
             suppressed,
-            recording: RecordingDigest::of(recording),
+            recording: digest,
             policy: self.policy.digest(),
         };
         verdict.count();
@@ -451,6 +455,8 @@ impl<'a> Case<'a> {
                 }
                 _ => self.read_hit(id, kind, false, false),
             };
+            // That it was looked at says less than what was wanted of it.
+            self.findings.retain(|f| f.rule != Rule::R007 || f.path.0 != note.detail);
             let fallback = match kind {
                 Kind::Write => Rule::W001,
                 Kind::Delete => Rule::W009,

@@ -50,8 +50,12 @@ impl Spec {
     /// line and column.
     pub fn parse(source: Source<'_>) -> Result<Spec, ParseError> {
         let spec: Spec = parse_json(source)?;
+        let place = Place { file: source.name.to_owned(), line: 1, column: 1 };
+        // Serde takes a list for a struct, its fields in order.
+        if source.text.trim_start().starts_with('[') {
+            return Err(ParseError::new(place, "expected an object, found a list"));
+        }
         if spec.argv.is_empty() {
-            let place = Place { file: source.name.to_owned(), line: 1, column: 1 };
             return Err(ParseError::new(place, "`argv` is missing or empty"));
         }
         Ok(spec)

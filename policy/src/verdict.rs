@@ -51,7 +51,7 @@ pub struct Verdict {
     pub(crate) uncacheable: Vec<String>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) suppressed: Vec<Suppressed>,
-    pub(crate) recording: RecordingDigest,
+    pub(crate) recording: Option<RecordingDigest>,
     #[serde(serialize_with = "as_text")]
     pub(crate) policy: Digest,
 }
@@ -116,8 +116,8 @@ impl Verdict {
         self.findings.iter().any(|f| f.rule == Rule::W002 && f.fails())
     }
 
-    /// The digest of the recording that was judged.
-    pub fn recording(&self) -> RecordingDigest {
+    /// The digest of the recording that was judged; none if it has no end.
+    pub fn recording(&self) -> Option<RecordingDigest> {
         self.recording
     }
 
@@ -145,10 +145,11 @@ impl Verdict {
     /// # Errors
     /// When the result must not be published; the verdict comes back with the reasons.
     pub fn verify(self, action: ActionDigest) -> Result<Verified, Refused> {
-        if self.is_cacheable() {
-            Ok(Verified { action, recording: self.recording, policy: self.policy })
-        } else {
-            Err(Refused { verdict: Box::new(self) })
+        match self.recording {
+            Some(recording) if self.is_cacheable() => {
+                Ok(Verified { action, recording, policy: self.policy })
+            }
+            _ => Err(Refused { verdict: Box::new(self) }),
         }
     }
 }
@@ -169,7 +170,7 @@ pub struct Refused {
 /// use airtight_policy::{ActionDigest, RecordingDigest, Verified};
 /// use airtight_recording::{Digest, Recording};
 /// let action = ActionDigest(Digest::of(b"action"));
-/// let recording = RecordingDigest::of(&Recording::default());
+/// let recording = RecordingDigest::of(&Recording::default()).unwrap();
 /// let proof = Verified { action, recording, policy: Digest::of(b"policy") };
 /// ```
 /// nor by default:

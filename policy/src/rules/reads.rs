@@ -187,9 +187,8 @@ fn look(case: &mut Case<'_>, id: PathId, facts: &Facts, kind: Kind, fact: Fact) 
         return false;
     }
     let rewritten = state.is_some_and(|s| s.content && s.changed);
-    let directory = facts.directory && kind != Kind::Exec;
     let inherited = kind == Kind::Read && !facts.read.happened();
-    let Some(hit) = case.read_hit(id, kind, directory, rewritten) else { return false };
+    let Some(hit) = case.read_hit(id, kind, facts.directory, rewritten) else { return false };
     if inherited && hit.rule == Rule::R010 {
         // What the caller held open belongs to the caller, unless it is the workspace's.
         return false;

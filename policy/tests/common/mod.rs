@@ -1,7 +1,9 @@
 //! Recordings made by hand, one line per access.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
-use airtight_policy::{Declaration, Pattern};
+use airtight_policy::{
+    Date, Declaration, Judge, Order, Part, Pattern, Policy, Producer, Producers, Source, Verdict,
+};
 use airtight_recording::{
     Access, Completeness, Event, Exit, Header, HostKind, HostNote, Image, Kind, Op, PathId,
     ProcessId, Recording, Sink, Stamp,
@@ -201,4 +203,69 @@ pub fn recorded(more: impl FnOnce(&mut Maker)) -> Recording {
     more(&mut maker);
     maker.create("/ws/b.o");
     maker.end()
+}
+
+/// A case: what is declared and asked for, and what happened.
+pub struct Case {
+    pub name: &'static str,
+    pub declaration: Declaration,
+    pub policy: String,
+    pub producers: Producers,
+    pub recording: Recording,
+}
+
+impl Case {
+    pub fn new(name: &'static str, more: impl FnOnce(&mut Maker)) -> Case {
+        Case::of(name, recorded(more))
+    }
+
+    pub fn of(name: &'static str, recording: Recording) -> Case {
+        let producers = Producers::default();
+        Case { name, declaration: action(), policy: String::new(), producers, recording }
+    }
+
+    pub fn declaring(mut self, change: impl FnOnce(&mut Declaration)) -> Case {
+        change(&mut self.declaration);
+        self
+    }
+
+    pub fn policy(mut self, text: &str) -> Case {
+        self.policy = text.to_owned();
+        self
+    }
+
+    pub fn producer(mut self, path: &str, order: Order, part: Part) -> Case {
+        let producer = Producer {
+            action: "gen".into(),
+            declared_at: Some("SConstruct:3".into()),
+            order,
+            part,
+        };
+        self.producers.add(path.as_bytes().to_vec(), producer);
+        self
+    }
+
+    /// The verdict on the recording as it comes back from its file in tests/recordings.
+    pub fn verdict(&self) -> Verdict {
+        let policy = Policy::parse(Source { name: "airtight.toml", text: &self.policy })
+            .expect("the policies of the cases are good");
+        let judge = Judge::new(&self.declaration, &policy).producers(&self.producers);
+        let today = Date { year: 2026, month: 6, day: 1 };
+        judge.today(today).judge(&self.filed())
+    }
+
+    fn filed(&self) -> Recording {
+        let name = self.name.replace(' ', "-");
+        let path = format!("{}/tests/recordings/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        if !std::fs::exists(&path).expect("tests/recordings can be looked at") {
+            let mut text = Vec::new();
+            airtight_recording::json::write(&self.recording, &mut text).expect("memory");
+            std::fs::write(&path, text).expect("tests/recordings can be written");
+            panic!("{path} was not there; it is now: look at it and run again");
+        }
+        let bytes = std::fs::read(&path).expect("just seen");
+        let (recording, _) = Recording::read(&bytes[..]).expect("a good recording");
+        assert!(recording == self.recording, "{path} is of an older case: remove it");
+        recording
+    }
 }
