@@ -1,15 +1,18 @@
 //! One look at the file system: what a name in a call means, link by link.
 //!
-//! The common case, a name without links seen from the tracer's own root, costs one openat2(2)
-//! with RESOLVE_NO_SYMLINKS and one fstat(2). Everything else walks by component with O_PATH
-//! descriptors, starting from `/proc/TID/{root,cwd,fd}`, so that chroot and mount namespaces
-//! resolve as they do for the process.
+//! The common case, a name seen from the tracer's own root, costs one fstatat(2): what its
+//! directory is called, and which links lead there, is remembered until something in the tree
+//! could change it ([`Looker::forget`]) or a second has passed. Everything else walks by component
+//! with O_PATH descriptors, starting from `/proc/TID/{root,cwd,fd}`, so that chroot and mount
+//! namespaces resolve as they do for the process.
 
 use crate::mounts::Mounts;
 use crate::sys::files;
+use rustc_hash::FxHashMap;
 use std::ffi::CStr;
 use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// Who looks: one thread, and whether it sees the files as the tracer does.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +103,22 @@ const PATH_MAX: usize = libc::PATH_MAX as usize;
 /// `MAXSYMLINKS` of the kernel, path_resolution(7).
 const MOST_LINKS: usize = 40;
 
+/// What is remembered of a directory by the name it was asked for.
+struct Dir {
+    /// Its canonical name, with a slash at the end; or the first name that was missing.
+    path: Vec<u8>,
+    missing: bool,
+    /// The links that lead there.
+    hops: Vec<Hop>,
+    since: Instant,
+}
+
+/// How long a directory is believed to be where it was, if the tree itself did not move it:
+/// bounds what a change from outside the tree can mislead us.
+const BELIEVED: Duration = Duration::from_secs(1);
+/// How many directories are remembered.
+const MOST_DIRS: usize = 4096;
+
 /// Does the looking; owns scratch buffers.
 pub(crate) struct Looker {
     /// NUL-terminated names for system calls.
@@ -107,6 +126,9 @@ pub(crate) struct Looker {
     proc_name: Vec<u8>,
     link: Vec<u8>,
     todo: Vec<u8>,
+    dirs: FxHashMap<Vec<u8>, Dir>,
+    /// Calls in progress that may change what directories are called.
+    unsettled: u32,
     pub(crate) mounts: Mounts,
 }
 
@@ -178,6 +200,8 @@ impl Looker {
             proc_name: Vec::new(),
             link: vec![0; 2 * PATH_MAX],
             todo: Vec::new(),
+            dirs: FxHashMap::default(),
+            unsettled: 0,
             mounts: Mounts::of_self()?,
         })
     }
@@ -256,7 +280,7 @@ impl Looker {
             && !matches!(base, Base::RootDescriptor(_))
             && !look.requested.starts_with(b"/proc/")
             && look.requested.len() < PATH_MAX
-            && self.glance(follow, cwd, look).is_some()
+            && self.glance(viewer, follow, look).is_some()
         {
             return;
         }
@@ -270,43 +294,115 @@ impl Looker {
         }
     }
 
-    /// The cheap look: none when there are links on the way, or anything else that needs a walk.
-    fn glance(&mut self, follow: bool, cwd: &[u8], look: &mut Look) -> Option<()> {
-        let slash = look.text.last() == Some(&b'/');
-        let tail: &[u8] = if slash && look.requested.len() > 1 { b"/" } else { b"" };
-        let name = c_string(&mut self.name, &[&look.requested, tail]).ok()?;
-        match files::open_path(files::CWD, name, true) {
-            Ok(fd) => {
-                let stat = files::stat(fd.as_raw_fd(), c"", false).ok()?;
-                if stat.st_mode & libc::S_IFMT == libc::S_IFLNK {
-                    if follow {
-                        return None;
-                    }
-                    let n = files::read_link(fd.as_raw_fd(), c"", &mut self.link).ok()?;
-                    look.link.extend_from_slice(&self.link[..n]);
-                }
-                look.found = Found::There(stat);
+    /// A call that may rename, remove or replace directories or links begins: until it ends,
+    /// nothing is believed.
+    pub(crate) fn unsettle(&mut self) {
+        self.unsettled += 1;
+    }
+
+    /// Such a call has ended.
+    pub(crate) fn settle(&mut self) {
+        self.unsettled = self.unsettled.saturating_sub(1);
+        self.dirs.clear();
+    }
+
+    /// The canonical name of the directory `dir` (absolute, as asked for) and the links on the
+    /// way, remembered if possible; none when it needs a walk or is no directory.
+    fn directory(&mut self, viewer: Viewer, dir: &[u8]) -> Option<&Dir> {
+        let known = self.unsettled == 0
+            && self.dirs.get(dir).is_some_and(|known| known.since.elapsed() < BELIEVED);
+        if !known {
+            if self.dirs.len() >= MOST_DIRS {
+                self.dirs.clear();
             }
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
-                // Only the last name may be missing: the directory must be there, without links.
-                let end = look.requested.iter().rposition(|b| *b == b'/')?;
-                if &look.requested[end + 1..] == b".." {
+            let since = Instant::now();
+            let mut found = Dir { path: Vec::new(), missing: false, hops: Vec::new(), since };
+            let name = c_string(&mut self.name, &[dir, b"/"]).ok()?;
+            if files::open_path(files::CWD, name, true).is_ok() {
+                // Without links on the way, `..` means what it says.
+                push_components(&mut found.path, dir, true);
+            } else {
+                let mut look = Look { text: dir.to_vec(), ..Look::default() };
+                self.walk(viewer, Base::Cwd, true, &mut look).ok()?;
+                found.missing = look.errno() == libc::ENOENT as u16;
+                if look.object() != libc::S_IFDIR && !found.missing {
                     return None;
                 }
-                let parent: &[u8] = if end == 0 { b"/" } else { &look.requested[..end] };
-                let name = c_string(&mut self.name, &[parent]).ok()?;
-                let fd = files::open_path(files::CWD, name, true).ok()?;
-                let stat = files::stat(fd.as_raw_fd(), c"", false).ok()?;
-                if stat.st_mode & libc::S_IFMT != libc::S_IFDIR {
-                    return None;
-                }
-                look.found = Found::Missing(libc::ENOENT as u16);
+                found.path = look.path;
+                found.hops = look.hops;
             }
-            Err(_) => return None,
+            if !found.missing && found.path.last() != Some(&b'/') {
+                found.path.push(b'/');
+            }
+            self.dirs.insert(dir.to_vec(), found);
         }
-        // Without links on the way, `..` means what it says.
-        join(&mut look.path, cwd, &look.text, true);
-        look.requested.clone_from(&look.path);
+        self.dirs.get(dir)
+    }
+
+    /// The cheap look: none when it takes a walk.
+    fn glance(&mut self, viewer: Viewer, follow: bool, look: &mut Look) -> Option<()> {
+        if look.text.last() == Some(&b'/') || look.requested.ends_with(b"/..") {
+            return None;
+        }
+        let mut name = std::mem::take(&mut self.todo);
+        name.clone_from(&look.requested);
+        let mut result = None;
+        let mut whole = true;
+        for _ in 0..MOST_LINKS {
+            let Some(end) = name.iter().rposition(|b| *b == b'/') else { break };
+            let Some(dir) = self.directory(viewer, &name[..end]) else { break };
+            look.path.clone_from(&dir.path);
+            look.hops.extend_from_slice(&dir.hops);
+            let missing = dir.missing;
+            whole &= !missing;
+            if !missing {
+                look.path.extend_from_slice(&name[end + 1..]);
+            }
+            let Ok(path) = c_string(&mut self.name, &[&look.path]) else { break };
+            match files::stat(files::CWD, path, false) {
+                // It has been made meanwhile.
+                Ok(_) if missing => {
+                    self.dirs.clear();
+                    break;
+                }
+                Ok(stat) if stat.st_mode & libc::S_IFMT != libc::S_IFLNK => {
+                    look.found = Found::There(stat);
+                    result = Some(());
+                    break;
+                }
+                Ok(stat) => {
+                    let Ok(n) = files::read_link(files::CWD, path, &mut self.link) else { break };
+                    let text = &self.link[..n];
+                    if !follow {
+                        look.link.extend_from_slice(text);
+                        look.found = Found::There(stat);
+                        result = Some(());
+                        break;
+                    }
+                    look.hops.push(Hop { path: look.path.clone(), text: text.to_vec() });
+                    if text.last() == Some(&b'/') || text.starts_with(b"/proc/") {
+                        break;
+                    }
+                    let parent = look.path.len() - (name.len() - end - 1);
+                    join(&mut name, &look.path[..parent], text, false);
+                    if name.ends_with(b"/..") || name.starts_with(b"/proc/") {
+                        break;
+                    }
+                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
+                    look.found = Found::Missing(libc::ENOENT as u16);
+                    result = Some(());
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.todo = name;
+        result?;
+        // Without links, `..` on the way is of no interest.
+        if look.hops.is_empty() && whole {
+            look.requested.clone_from(&look.path);
+        }
         Some(())
     }
 

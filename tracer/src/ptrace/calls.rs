@@ -144,7 +144,23 @@ impl Tracer<'_, '_> {
     }
 
     /// Keeps a call until its exit.
-    fn hold(&mut self, tid: i32, pending: Box<Pending>) -> io::Result<Next> {
+    fn hold(&mut self, tid: i32, mut pending: Box<Pending>) -> io::Result<Next> {
+        if let Verdict::Trace(decoder, _) = pending.row.verdict {
+            let link = pending.looks[0].object() == libc::S_IFLNK;
+            pending.unsettles = match decoder {
+                Decoder::Rename { .. }
+                | Decoder::Mkdir { .. }
+                | Decoder::Rmdir { .. }
+                | Decoder::Symlink { .. }
+                | Decoder::Link { .. }
+                | Decoder::Namespace => true,
+                Decoder::Unlink { flags, .. } => link || flags.is_some(),
+                _ => false,
+            };
+            if pending.unsettles {
+                self.looker.unsettle();
+            }
+        }
         if let Some(task) = self.tasks.get_mut(&tid) {
             task.pending = Some(pending);
         }
@@ -512,6 +528,9 @@ impl Tracer<'_, '_> {
     /// A call has ended with `rval` (negative errno). Also asked at entry, with 0, for the calls
     /// whose outcome one look tells: then the look says whether it failed.
     fn on_exit(&mut self, tid: i32, p: &mut Pending, rval: i64) -> io::Result<()> {
+        if std::mem::take(&mut p.unsettles) {
+            self.looker.settle();
+        }
         let tgid = self.tgid(tid);
         let name = p.call();
         let errno = if (-4095..0).contains(&rval) { -rval as i32 } else { 0 };
@@ -840,6 +859,9 @@ impl Tracer<'_, '_> {
 
     /// A process was killed inside a call: what the call may have done is counted as done.
     pub(super) fn on_interrupted(&mut self, task: &Task, mut p: Box<Pending>) {
+        if std::mem::take(&mut p.unsettles) {
+            self.looker.settle();
+        }
         let Verdict::Trace(decoder, _) = p.row.verdict else { return };
         // A successful exec also ends here when another thread made it.
         if matches!(

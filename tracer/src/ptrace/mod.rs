@@ -562,6 +562,7 @@ impl Tracer<'_, '_> {
                 pending.existed = false;
                 pending.exec = None;
                 pending.socket = None;
+                pending.unsettles = false;
                 for look in &mut pending.looks {
                     look.text.clear();
                     look.path.clear();
@@ -579,6 +580,7 @@ impl Tracer<'_, '_> {
                 existed: false,
                 exec: None,
                 socket: None,
+                unsettles: false,
             }),
         }
     }

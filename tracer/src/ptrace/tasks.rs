@@ -45,6 +45,8 @@ pub(crate) struct Pending {
     pub(crate) existed: bool,
     /// What an exec will load.
     pub(crate) exec: Option<Box<super::exec::Plan>>,
+    /// Whether it may change what directories are called, which nobody may believe meanwhile.
+    pub(crate) unsettles: bool,
     /// What a socket call turned out to be, behind i386's multiplexer.
     pub(crate) socket: Option<Decoder>,
 }
