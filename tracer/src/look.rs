@@ -599,8 +599,3 @@ impl Looker {
         Ok(())
     }
 }
-
-/// Whether `name` is what `base` and `text` say without any link or `..` on the way.
-pub(crate) fn is_literal(scratch: &mut Vec<u8>, base: &[u8], text: &[u8], name: &[u8]) -> bool {
-    !join(scratch, base, text, false) && scratch == name
-}

@@ -97,7 +97,7 @@ impl Tracer<'_, '_> {
     }
 
     /// Whether no look of ours can stand for the kernel's answer to this thread.
-    fn doubtful(&self, tid: i32) -> bool {
+    pub(super) fn doubtful(&self, tid: i32) -> bool {
         let task = &self.tasks[&tid];
         let shared = self.procs.get(&task.tgid).is_none_or(|p| p.doubtful || p.threads > 1);
         shared || self.remounted || task.fs.borrow().foreign
@@ -339,9 +339,9 @@ impl Tracer<'_, '_> {
             }
             // PR_SET_SECCOMP; PR_SET_DUMPABLE shows when /proc can't be read.
             Decoder::Prctl { option } => {
-                const PR_SET_SECCOMP: u64 = 22;
+                const PR_SET_SECCOMP: u32 = 22;
                 let strict = arg(1) as u32 == libc::SECCOMP_MODE_STRICT;
-                if arg(option) == PR_SET_SECCOMP {
+                if arg(option) as u32 == PR_SET_SECCOMP {
                     return self.seccomp_entry(tid, strict, 0);
                 }
                 return Ok(None);

@@ -1,7 +1,7 @@
 //! open and its family: the descriptor tells what was really opened.
 
 use super::*;
-use crate::look::{Found, is_literal};
+use crate::look::Found;
 use crate::table::Decoder;
 
 impl Tracer<'_, '_> {
@@ -54,23 +54,36 @@ impl Tracer<'_, '_> {
         if !known {
             p.looks[0].text.clear();
         }
-        let flags = p.flags as i32;
-        let must_know = flags & libc::O_CREAT != 0 && flags & libc::O_EXCL == 0;
-        if !p.looks[0].text.is_empty() && (must_know || self.options.guard.is_some()) {
-            self.look(tid, p.base, follows(flags), &mut p.looks[0]);
-            p.existed = p.looks[0].stat().is_some();
-            let writes = flags & libc::O_ACCMODE != libc::O_RDONLY
-                || flags & libc::O_TRUNC != 0
-                || (flags & libc::O_CREAT != 0 && !p.existed);
-            let kind = match () {
-                () if flags & libc::O_PATH != 0 || !(p.existed || writes) => Kind::Probe,
-                () if writes => Kind::Write,
-                () if p.looks[0].object() == libc::S_IFDIR => Kind::List,
-                () => Kind::Read,
-            };
-            return self.guarded(tid, p, &[(0, kind)], Ok(Some(Next::ToExit)));
+        if p.looks[0].text.is_empty() {
+            return Ok(Some(Next::ToExit));
         }
-        Ok(Some(Next::ToExit))
+        let flags = p.flags as i32;
+        self.look(tid, p.base, follows(flags), &mut p.looks[0]);
+        p.existed = p.looks[0].stat().is_some();
+        let creates = flags & libc::O_CREAT != 0;
+        if let Found::Missing(errno) = p.looks[0].found
+            && i32::from(errno) == libc::ENOENT
+            && !creates
+            && !self.doubtful(tid)
+        {
+            // The kernel would say the same: it need not be asked, and the second stop is saved.
+            let next = self.guarded(tid, p, &[(0, Kind::Probe)], Ok(Some(Next::ToExit)))?;
+            if next.is_some() {
+                self.open_failed(self.tasks[&tid].tgid, p, errno);
+                regs::skip_call(tid, -i64::from(errno))?;
+            }
+            return Ok(None);
+        }
+        let writes = flags & libc::O_ACCMODE != libc::O_RDONLY
+            || flags & libc::O_TRUNC != 0
+            || (creates && !p.existed);
+        let kind = match () {
+            () if flags & libc::O_PATH != 0 || !(p.existed || writes) => Kind::Probe,
+            () if writes => Kind::Write,
+            () if p.looks[0].object() == libc::S_IFDIR => Kind::List,
+            () => Kind::Read,
+        };
+        self.guarded(tid, p, &[(0, kind)], Ok(Some(Next::ToExit)))
     }
 
     /// An open has ended.
@@ -135,25 +148,16 @@ impl Tracer<'_, '_> {
             return;
         }
         let look = &mut p.looks[0];
-        let text = std::mem::take(&mut look.text);
-        let base = if handle { Rc::from(&[][..]) } else { self.base_name(tid, p.base, &text) };
-        look.text = text;
-        look.hops.clear();
-        look.requested.clear();
-        let literal = handle || {
-            let mut joined = std::mem::take(&mut look.path);
-            let literal = is_literal(&mut joined, &base, &look.text, name);
-            look.path = joined;
-            literal
-        };
-        if !literal {
+        if handle {
+            look.hops.clear();
+        } else if look.path != name && !name.starts_with(b"/proc/") {
+            // What was not there at entry is there now (O_CREAT), or the name leads elsewhere.
             self.look(tid, p.base, follows(flags), look);
-            if look.path != name && look.stat().is_some() && !name.starts_with(b"/proc/") {
-                // The name led elsewhere a moment later: the descriptor is right, but a link on
-                // the way may have been missed.
+            if look.path != name && look.stat().is_some() {
+                // The descriptor is right, but a link on the way may have been missed.
+                let addr = calls::names(decoder).map(|(at, _)| p.args[usize::from(at.path)]);
                 let mut again = Vec::new();
-                let at = calls::names(decoder).map(|(at, _)| p.args[usize::from(at.path)]);
-                let known = at.is_some_and(|addr| self.read_name(tid, addr, &mut again));
+                let known = addr.is_some_and(|addr| self.read_name(tid, addr, &mut again));
                 if known && again != look.text {
                     let id = self.process_of(tid);
                     self.log.incomplete(id, ReasonCode::PathChanged, || {
