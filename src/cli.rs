@@ -33,7 +33,7 @@ pub(crate) struct Cli {
 #[derive(Debug, clap::Args)]
 struct Global {
     /// Change to this directory before anything else
-    #[arg(short = 'C', value_name = "DIR", global = true)]
+    #[arg(short = 'C', id = "chdir", value_name = "DIR", global = true)]
     directory: Option<PathBuf>,
     /// When to colour messages
     #[arg(long, value_name = "WHEN", global = true, value_enum)]
@@ -90,7 +90,7 @@ pub(crate) fn main() -> Status {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &args),
     };
-    let printer = Printer::new(cli.global.color.unwrap_or_default());
+    let printer = Printer::new(cli.global.color);
     let role = cli.command.role();
     let result = match cli.global.directory {
         Some(dir) => {

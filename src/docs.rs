@@ -21,7 +21,13 @@ fn the_reference_of_the_command_line_is_current() {
 
 fn pages(text: &mut String, command: &mut clap::Command, level: usize) {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
-    let help = command.render_long_help().to_string();
+    // What every subcommand has stands on the first page only.
+    let first = level == 2;
+    let mut page = command.clone().mut_args(|arg| {
+        let common = arg.is_global_set() || arg.get_id() == "help";
+        arg.hide(common && !first)
+    });
+    let help = page.render_long_help().to_string();
     let help: Vec<&str> = help.lines().map(str::trim_end).collect();
     let marks = "#".repeat(level);
     *text += &format!("\n{marks} {name}\n\n```text\n{}\n```\n", help.join("\n").trim_end());
@@ -45,5 +51,10 @@ fn hold(name: &str, current: &str) {
         std::fs::write(&path, current).expect(name);
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(written, current, "{name} is not current: run with AIRTIGHT_BLESS=1");
+    let differs = written.lines().zip(current.lines()).position(|(old, new)| old != new);
+    assert!(
+        written == current,
+        "{name} is not current, from line {} on: run with AIRTIGHT_BLESS=1",
+        differs.map_or_else(|| written.lines().count(), |line| line + 1)
+    );
 }

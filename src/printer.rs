@@ -2,6 +2,7 @@
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use std::cell::Cell;
 use std::io::{self, Write};
 
 /// Style of `error`.
@@ -42,19 +43,25 @@ pub(crate) enum Color {
 
 /// Owns standard output and standard error.
 pub(crate) struct Printer {
-    color: ColorChoice,
+    color: Cell<ColorChoice>,
+    /// Whether the colour was said on the command line.
+    fixed: bool,
     unicode: bool,
 }
 
 impl Printer {
-    /// A printer for this process.
-    pub(crate) fn new(color: Color) -> Printer {
-        let color = match color {
-            Color::Auto => ColorChoice::Auto,
-            Color::Always => ColorChoice::Always,
-            Color::Never => ColorChoice::Never,
-        };
-        Printer { color, unicode: utf8_locale(|name| std::env::var(name).ok()) }
+    /// A printer for this process. `flag` is what the command line says of colour.
+    pub(crate) fn new(flag: Option<Color>) -> Printer {
+        let color = Cell::new(choice(flag.unwrap_or_default()));
+        let unicode = utf8_locale(|name| std::env::var(name).ok());
+        Printer { color, fixed: flag.is_some(), unicode }
+    }
+
+    /// Takes over what the settings say of colour, once they are known. The flag beats them.
+    pub(crate) fn configure(&self, color: Color) {
+        if !self.fixed {
+            self.color.set(choice(color));
+        }
     }
 
     /// Whether letters outside ASCII can be shown.
@@ -68,7 +75,7 @@ impl Printer {
     /// # Errors
     /// When the reader has gone (`BrokenPipe`) or the file can't be written.
     pub(crate) fn data(&self, text: impl AsRef<[u8]>) -> io::Result<()> {
-        let mut out = AutoStream::new(io::stdout(), self.color).lock();
+        let mut out = AutoStream::new(io::stdout(), self.color.get()).lock();
         out.write_all(text.as_ref())?;
         out.flush()
     }
@@ -86,7 +93,7 @@ impl Printer {
     /// Tells people something on standard error. That nobody listens there is no error: the
     /// exit code still tells how it went.
     pub(crate) fn tell(&self, text: impl AsRef<[u8]>) {
-        let mut err = AutoStream::new(io::stderr(), self.color).lock();
+        let mut err = AutoStream::new(io::stderr(), self.color.get()).lock();
         let _ = err.write_all(text.as_ref());
         let _ = err.flush();
     }
@@ -103,6 +110,14 @@ impl Printer {
     /// Tells a warning.
     pub(crate) fn warning(&self, message: &str) {
         self.tell(format!("{WARNING}warning{WARNING:#}: {message}\n"));
+    }
+}
+
+fn choice(color: Color) -> ColorChoice {
+    match color {
+        Color::Auto => ColorChoice::Auto,
+        Color::Always => ColorChoice::Always,
+        Color::Never => ColorChoice::Never,
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
         Action::Schema => super::json(&config::schema())?,
         Action::Show { format } => {
             let config = Config::load(Vec::new())?;
+            printer.configure(config.color);
             let shown = config::show(&config.layers)?;
             match format {
                 Format::Json => super::json(&shown)?,

@@ -70,6 +70,7 @@ fn find(recording: &Recording, what: &[u8]) -> Result<PathId, Error> {
             let same: BTreeSet<&[u8]> = recording
                 .accesses
                 .iter()
+                .filter(|access| access.exists())
                 .map(|access| recording.path(access.path))
                 .filter(|path| path.rsplit(|&b| b == b'/').next() == Some(name))
                 .take(3)

@@ -38,10 +38,6 @@ use std::path::{Path, PathBuf};
   airtight run --reaction R001=hide --in-dir src --out dist -- npm run build
   airtight run --spec action.json")]
 pub(crate) struct Args {
-    #[command(flatten)]
-    declared: Declared,
-    #[command(flatten)]
-    judging: Judging,
     /// Who observes
     #[arg(long, value_enum)]
     backend: Option<Backend>,
@@ -69,6 +65,10 @@ pub(crate) struct Args {
     /// The command and its arguments
     #[arg(last = true, value_name = "COMMAND", required_unless_present = "spec")]
     argv: Vec<OsString>,
+    #[command(flatten)]
+    declared: Declared,
+    #[command(flatten)]
+    judging: Judging,
 }
 
 impl Args {
@@ -103,6 +103,7 @@ impl Args {
 
 pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     let config = Config::load(args.layers()?)?;
+    printer.configure(config.color);
     let (argv, mut declaration) = args.declared.resolve(args.argv, None, &config)?;
     let scratch = Scratch::create(&declaration.workspace, &declaration.name)?;
     declaration.temporary_directory = Some(scratch.path().as_os_str().as_bytes().to_vec());

@@ -4,6 +4,7 @@ use super::layer::{Layer, Origin, Part};
 use crate::error::Error;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 /// One setting.
@@ -36,7 +37,7 @@ pub(crate) fn show(layers: &[Layer]) -> Result<Vec<Shown>, Error> {
             table.get_ref(),
             &layer.text,
             prefix,
-            &mut |key, value, span: std::ops::Range<usize>| {
+            &mut |key, value, list, span: Range<usize>| {
                 let origin = match layer.origin {
                     Origin::File(_) => {
                         let place = layer.source().place(span.start);
@@ -45,27 +46,27 @@ pub(crate) fn show(layers: &[Layer]) -> Result<Vec<Shown>, Error> {
                     _ => layer.name.clone(),
                 };
                 let settings = all.entry(key.clone()).or_default();
-                let list = matches!(value, DeValue::Array(_));
                 if !list {
                     settings.clear();
                 }
-                // A list of many lines is shown on one.
-                let text = layer.text[span].lines().map(str::trim).collect::<Vec<_>>().join(" ");
                 let added = list && !settings.is_empty();
-                settings.push(Shown { key, value: text, origin, added });
+                settings.push(Shown { key, value, origin, added });
             },
         );
     }
     Ok(all.into_values().flatten().collect())
 }
 
-/// Calls `found` for every value that is no table.
+/// Calls `found` for every value that is no table, with its name, its text, whether it is a part
+/// of a list, and where it stands.
 fn leaves(
     table: &DeTable<'_>,
     text: &str,
     prefix: &str,
-    found: &mut impl FnMut(String, &DeValue<'_>, std::ops::Range<usize>),
+    found: &mut impl FnMut(String, String, bool, Range<usize>),
 ) {
+    // A list of many lines is shown on one.
+    let line = |span: Range<usize>| text[span].lines().map(str::trim).collect::<Vec<_>>().join(" ");
     for (key, value) in table {
         let name = format!("{prefix}{}", key.get_ref());
         match value.get_ref() {
@@ -76,10 +77,14 @@ fn leaves(
             // Tables in an array stand alone: each is an addition.
             DeValue::Array(items) if items.iter().any(|item| item.get_ref().is_table()) => {
                 for item in items {
-                    found(name.clone(), value.get_ref(), item.span());
+                    let entries = item.get_ref().as_table().into_iter().flatten();
+                    let entries: Vec<String> = entries
+                        .map(|(key, value)| format!("{} = {}", key.get_ref(), line(value.span())))
+                        .collect();
+                    found(name.clone(), format!("{{ {} }}", entries.join(", ")), true, item.span());
                 }
             }
-            leaf => found(name, leaf, value.span()),
+            leaf => found(name, line(value.span()), leaf.is_array(), value.span()),
         }
     }
 }

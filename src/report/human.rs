@@ -2,7 +2,7 @@
 
 use super::{Report, SHOWN, chain, commas, deed, times, words};
 use crate::printer::{DIM, GOOD, STRONG};
-use airtight_policy::Finding;
+use airtight_policy::{Finding, Place};
 use std::fmt::{self, Write as _};
 
 pub(super) fn text(report: &Report<'_>) -> String {
@@ -66,7 +66,9 @@ fn findings(text: &mut String, report: &Report<'_>, group: &[&Finding]) -> fmt::
         line(label, &format!("{who}   {how}, {}{refused}", times(first.count)))?;
         line("asked", &evidence.requested)?;
     }
-    for related in &first.related {
+    // Where the action is declared stands above.
+    let elsewhere = |place: Option<&Place>| place.is_none() || place != report.declared_at;
+    for related in first.related.iter().filter(|related| elsewhere(related.place.as_ref())) {
         let place = related.place.as_ref().map(|place| format!(" at {place}"));
         line("see", &format!("{}{}", related.what, place.unwrap_or_default()))?;
     }

@@ -1,0 +1,8 @@
+//! The command line from outside: exit codes, streams, messages, files.
+
+mod codes;
+mod configuration;
+mod files;
+mod findings;
+mod streams;
+mod support;
