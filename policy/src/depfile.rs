@@ -19,11 +19,13 @@ pub struct DepfileError {
     pub message: &'static str,
 }
 
-/// Reads make rules: several of them, `\` at the end of a line, `\ `, `\#` and `\:`, `$$`, comments,
-/// and phony targets without prerequisites. The rules of escaping are those that GCC writes and
-/// GNU make reads (make manual, "Rule Syntax"): a run of n backslashes before a space, `#`
-/// or `:` is n/2 backslashes, and an odd one makes the character part of the name; before the end of a line
-/// an odd one continues it; elsewhere a backslash is itself. `|` (order-only) is skipped.
+/// Reads make rules: several of them, `\` at the end of a line, `\ `, `\#` and `\:`, `$$`,
+/// comments, and phony targets without prerequisites.
+///
+/// The rules of escaping are those that GCC writes and GNU make reads (make manual, "Rule
+/// Syntax"): a run of n backslashes before a space, `#` or `:` is n/2 backslashes, and an odd
+/// one makes the character part of the name; before the end of a line an odd one continues it;
+/// elsewhere a backslash is itself. A `|` (order-only) is skipped.
 ///
 /// # Errors
 /// When a line names files and has no colon.

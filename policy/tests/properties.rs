@@ -115,7 +115,7 @@ prop_compose! {
     }
 }
 
-fn findings<'a>(verdict: &'a Verdict, rule: Rule) -> impl Iterator<Item = &'a Finding> {
+fn findings(verdict: &Verdict, rule: Rule) -> impl Iterator<Item = &Finding> {
     verdict.findings().iter().filter(move |f| f.rule == rule)
 }
 

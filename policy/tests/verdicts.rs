@@ -263,6 +263,10 @@ fn tricky() {
                     "/usr/include/stdio.h",
                 );
             }),
+            Case::new("link out of the toolchain", |m| {
+                let asked = "/usr/share/locale/locale.alias";
+                m.read_over(asked, "/etc/locale.alias", asked, "/etc/locale.alias");
+            }),
             Case::new("link of a directory", |m| {
                 m.read_over("/ws/inc", "include", "/ws/inc/../inc/a.h", "/ws/include/a.h");
             })
