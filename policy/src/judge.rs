@@ -83,10 +83,11 @@ impl<'a> Judge<'a> {
             rules::host::check(&mut case);
             rules::integrity::check(&mut case);
             rules::over::check(&mut case);
-            case.enforced();
         }
+        // A tree that was killed for what it tried must at least hear for what.
+        let refused = case.enforced();
         let Case { findings, uncacheable, .. } = case;
-        self.verdict(recording, exit, !killed, findings, uncacheable)
+        self.verdict(recording, exit, !killed || refused, findings, uncacheable)
     }
 
     fn verdict(
@@ -433,9 +434,12 @@ impl<'a> Case<'a> {
     }
 
     /// Calls that were refused in the act: the access failed, so nothing else shows them.
-    fn enforced(&mut self) {
+    /// Tells whether there were any.
+    fn enforced(&mut self) -> bool {
         let recording = self.tree.recording;
+        let mut any = false;
         for note in recording.host.iter().filter(|note| note.kind == HostKind::Enforced) {
+            any = true;
             let Some(id) = recording.paths.find(&note.detail).filter(|id| !id.is_none()) else {
                 let rule = Rule::R001;
                 self.findings.push(self.judge.finding_on(&Hit::of(rule), &note.detail));
@@ -484,11 +488,16 @@ impl<'a> Case<'a> {
             }
             self.mark_last();
         }
+        any
     }
 
     fn mark_last(&mut self) {
         if let Some(finding) = self.findings.last_mut() {
             finding.enforced = true;
+            // Of a refused call the flags are not recorded: no flags are no O_RDONLY.
+            if let Some(evidence) = finding.evidence.as_mut().filter(|e| e.flags == "O_RDONLY") {
+                evidence.flags.clear();
+            }
         }
     }
 }

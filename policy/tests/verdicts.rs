@@ -448,6 +448,12 @@ fn policy_applies() {
             header("severity warn").policy("severity.R001 = 'warn'"),
             header("reaction warn").policy("reaction = 'warn'"),
             header("reaction of one").policy("reaction-of.undeclared-source-read = 'record'"),
+            Case::new("killed for what it tried", |m| {
+                let access = m.add(Kind::Read, Op::Open, "/ws/x.h");
+                (access.errno, access.object) = (13, 0);
+                m.note(HostKind::Enforced, "/ws/x.h", 0);
+                m.exit(Exit::Signal(9));
+            }),
             Case::new("enforced", |m| {
                 let access = m.add(Kind::Probe, Op::Stat, "/ws/x.h");
                 (access.errno, access.syscall, access.object) = (2, 1, 0);
