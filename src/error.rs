@@ -75,10 +75,8 @@ impl Error {
     /// Lines that may help.
     pub(crate) fn hints(&self) -> Vec<String> {
         match self {
-            Error::Tracer(tracer::Error::Forbidden { .. }) => {
-                vec!["`airtight doctor` tells what this system lets Airtight do".to_owned()]
-            }
             Error::Plain { hints, .. } => hints.clone(),
+            // The tracer's own errors come with their remedy.
             _ => Vec::new(),
         }
     }

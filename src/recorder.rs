@@ -17,6 +17,14 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// The file that is written where none is named.
+    pub(crate) fn default_name(self) -> &'static str {
+        match self {
+            Format::Binary => "airtight-trace.bin",
+            Format::Json => "airtight-trace.json",
+        }
+    }
+
     /// What the name of a file suggests.
     pub(crate) fn of(path: &Path) -> Format {
         match path.extension() {

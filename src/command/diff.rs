@@ -29,11 +29,11 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
     let left = super::read_recording(&args.left)?;
     let right = super::read_recording(&args.right)?;
     let diff = diff(&left, &right);
-    printer.data(text(&diff)).map_err(Error::Stdout)?;
+    printer.data(text(&diff, printer.unicode())).map_err(Error::Stdout)?;
     Ok(if diff.is_empty() { Status::Success } else { Status::Findings })
 }
 
-fn text(diff: &Diff<'_>) -> String {
+fn text(diff: &Diff<'_>, unicode: bool) -> String {
     let mut text = String::new();
     let mut line = |side, what: String, detail: &[u8], errno: u16, processes: &[&[u8]]| {
         let (style, sign) = match side {
@@ -45,7 +45,7 @@ fn text(diff: &Diff<'_>) -> String {
             errno => format!(" {}", super::errno(errno)),
         };
         let names: Vec<String> = processes.iter().map(|name| super::shown(name)).collect();
-        let by = commas(names.iter().map(String::as_str), 3, true);
+        let by = commas(names.iter().map(String::as_str), 3, unicode);
         let detail = super::shown(detail);
         let _ = writeln!(
             text,

@@ -12,8 +12,8 @@ use crate::recorder::{Format, Recorder};
 use crate::report::Report;
 use crate::scratch::Scratch;
 use crate::untraced;
-use airtight_policy::{Declaration, Rule, Verdict};
-use airtight_recording::{Recording, Sink};
+use airtight_policy::{Declaration, Reaction, Rule, Verdict};
+use airtight_recording::{Access, Exit, HostKind, Index, Kind, Op, Recording, Sink};
 use airtight_tracer as tracer;
 use clap::ValueEnum;
 use std::ffi::{OsStr, OsString};
@@ -145,8 +145,9 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     tell(args.report.as_deref(), &verdict, &declaration, &config, printer)?;
     let found = Outcome::of(&verdict);
     if config.remove_undeclared && verdict.fails() {
-        remove_undeclared(&verdict, printer);
+        remove_undeclared(&verdict, &recording, printer);
     }
+    tell_killing(&recording, &config, printer);
     if outcome.timed_out {
         let limit = config.timeout.unwrap_or_default();
         printer.error(&format!("stopped after {limit:?}, the time limit"), &[]);
@@ -212,18 +213,94 @@ fn tell(
     }
 }
 
-/// Removes the files that the action made without declaring them. What it changed, and had not
-/// made, stays: it is not ours to restore.
-fn remove_undeclared(verdict: &Verdict, printer: &Printer) {
+/// Says why the tree was killed: no verdict is given on an action that died of a signal.
+fn tell_killing(recording: &Recording, config: &Config, printer: &Printer) {
+    let enforced = recording.host.iter().filter(|note| note.kind == HostKind::Enforced);
+    let kills = config.policy.reaction == Reaction::Kill
+        || config.policy.reaction_of.values().any(|reaction| *reaction == Reaction::Kill);
+    if let (true, Some(Exit::Signal(9)), Some(note)) = (kills, recording.exit(), enforced.last()) {
+        let path = super::shown(&note.detail);
+        printer.error(&format!("killed because of {path}, as the policy demands"), &[]);
+    }
+}
+
+/// Removes the files that the action made without declaring them. What was there before stays,
+/// changed as it is: it is not ours to restore.
+fn remove_undeclared(verdict: &Verdict, recording: &Recording, printer: &Printer) {
+    let index = Index::new(recording);
     for finding in verdict.findings().iter().filter(|f| f.rule == Rule::W001 && f.fails()) {
         let path = Path::new(OsStr::from_bytes(&finding.path.0));
-        let removable = path.symlink_metadata().is_ok_and(|m| m.is_file() || m.is_symlink());
-        if !removable {
+        let id = recording.paths.find(&finding.path.0);
+        let made = id.is_some_and(|id| made(index.of(id)));
+        let plain = path.symlink_metadata().is_ok_and(|m| m.is_file() || m.is_symlink());
+        if !made || !plain {
             continue;
         }
         match std::fs::remove_file(path) {
             Ok(()) => printer.tell(format!("removed {}\n", finding.subject)),
             Err(error) => printer.warning(&format!("{}: can't remove: {error}", finding.subject)),
+        }
+    }
+}
+
+/// Whether the accesses to a path, in their order, show that it was not there before.
+fn made<'a>(accesses: impl Iterator<Item = &'a Access>) -> bool {
+    let mut absent = false;
+    for access in accesses {
+        match (access.errno, access.op) {
+            // These fail where the name is taken.
+            (0, Op::Create | Op::Hardlink | Op::Symlink | Op::Mknod) => {
+                return access.kind == Kind::Write;
+            }
+            // A rename replaces what is there, so it proves nothing by itself.
+            (0, Op::Rename) => return absent && access.kind == Kind::Write,
+            _ if access.exists() => return false,
+            _ => absent = true,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use airtight_recording::{PathId, ProcessId};
+
+    #[test]
+    fn only_what_was_not_there_before_was_made() {
+        const ENOENT: u16 = 2;
+        let access = |kind, op, errno| Access {
+            process: ProcessId(0),
+            path: PathId(1),
+            requested: PathId::NONE,
+            other: PathId::NONE,
+            kind,
+            op,
+            errno,
+            syscall: 0,
+            flags: 0,
+            object: 0,
+            count: 1,
+            first: 0,
+            last: 0,
+        };
+        let absent = access(Kind::Probe, Op::Stat, ENOENT);
+        let present = access(Kind::Probe, Op::Stat, 0);
+        let create = access(Kind::Write, Op::Create, 0);
+        let rename = access(Kind::Write, Op::Rename, 0);
+        for (accesses, expected) in [
+            ([create].as_slice(), true),
+            (&[absent, create], true),
+            (&[absent, rename], true),
+            (&[access(Kind::Write, Op::Symlink, 0)], true),
+            (&[rename], false),
+            (&[present, create], false),
+            (&[access(Kind::Write, Op::Open, 0)], false),
+            (&[access(Kind::Delete, Op::Unlink, 0), create], false),
+            (&[access(Kind::Read, Op::Hardlink, 0)], false),
+            (&[absent], false),
+        ] {
+            assert_eq!(made(accesses.iter()), expected, "{accesses:?}");
         }
     }
 }

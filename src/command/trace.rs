@@ -25,8 +25,9 @@ use std::path::PathBuf;
   airtight check build.trace --spec action.json")]
 pub(crate) struct Args {
     /// Where to write the recording; `-` is standard output, which the command shares
-    #[arg(short, long, value_name = "FILE", default_value = "airtight-trace.bin")]
-    output: PathBuf,
+    /// [default: airtight-trace.bin or airtight-trace.json]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// How to write it
     #[arg(long, value_enum, default_value = "binary")]
     format: Format,
@@ -48,7 +49,8 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
         allow_io_uring: args.allow_io_uring,
         ..tracer::Options::default()
     };
-    let mut recorder = Recorder::create(&args.output, args.format)?;
+    let target = args.output.unwrap_or_else(|| args.format.default_name().into());
+    let mut recorder = Recorder::create(&target, args.format)?;
     let outcome = tracer::run(&command, options, &mut recorder)?;
     let mut complete = outcome.completeness.is_complete();
     if let Completeness::Incomplete { reasons } = &outcome.completeness {

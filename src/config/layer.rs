@@ -3,6 +3,7 @@
 use super::types::Document;
 use crate::error::Error;
 use airtight_policy::{self as policy, Source, parse_toml};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -72,11 +73,19 @@ pub(crate) fn flag_text(name: &'static str, text: String) -> Layer {
 /// The layers of the environment variables that are set and not empty.
 ///
 /// # Errors
-/// When one is no UTF-8.
-pub(crate) fn variables(get: impl Fn(&str) -> Option<OsString>) -> Result<Vec<Layer>, Error> {
+/// When one is no UTF-8, or is called `AIRTIGHT_` something that means nothing: a policy that is
+/// misspelt must not be forgotten silently.
+pub(crate) fn variables(
+    environment: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<Layer>, Error> {
+    let mine = |(name, value): (OsString, OsString)| {
+        let name = name.into_string().ok().filter(|name| name.starts_with("AIRTIGHT_"))?;
+        (!value.is_empty()).then_some((name, value))
+    };
+    let mut set: BTreeMap<String, OsString> = environment.filter_map(mine).collect();
     let mut layers = Vec::new();
     for (name, key) in VARIABLES {
-        let Some(value) = get(name).filter(|value| !value.is_empty()) else { continue };
+        let Some(value) = set.remove(name) else { continue };
         let value = value
             .to_str()
             .ok_or_else(|| Error::plain(format!("{name}: the value is not UTF-8")))?;
@@ -88,7 +97,20 @@ pub(crate) fn variables(get: impl Fn(&str) -> Option<OsString>) -> Result<Vec<La
             text,
         });
     }
-    Ok(layers)
+    match set.into_keys().next() {
+        None => Ok(layers),
+        Some(unknown) => {
+            let nearest = VARIABLES
+                .into_iter()
+                .map(|(name, _)| (strsim::damerau_levenshtein(name, &unknown), name))
+                .min()
+                .filter(|(distance, _)| *distance <= 4);
+            Err(Error::Plain {
+                message: format!("{unknown}: no setting has this variable"),
+                hints: nearest.map(|(_, n)| format!("did you mean `{n}`?")).into_iter().collect(),
+            })
+        }
+    }
 }
 
 impl Layer {

@@ -75,7 +75,7 @@ impl Config {
             None => files::repository(&cwd).unwrap_or(cwd),
         };
         layers.extend(project.map(|(_, layer)| layer));
-        layers.extend(layer::variables(|name| std::env::var_os(name))?);
+        layers.extend(layer::variables(std::env::vars_os())?);
         layers.extend(flags);
         Config::from_layers(layers, root)
     }

@@ -130,3 +130,25 @@ fn linters_end_with_0_or_1() {
     assert_eq!(end.code(1).stdout, "+ read    [ROOT]/work/other  (cat)\n");
     site.run(&["doctor"]).code(0);
 }
+
+#[test]
+fn nothing_runs_untraced_by_accident() {
+    let site = Site::new();
+    // The kernel allows one tracer for a process, so the inner `airtight` can't trace.
+    let inner = |arguments: &[&str]| {
+        let outer = ["trace", "-o", "t", "--", env!("CARGO_BIN_EXE_airtight"), "run"];
+        site.run(&[&outer, arguments].concat())
+    };
+    let end = inner(&["--", "touch", "ran"]);
+    end.code(125);
+    assert!(end.stderr.contains("error: this system does not let processes be traced: "));
+    assert!(end.stderr.contains("\n  remedy: "), "{}", end.show());
+    assert!(!site.path("ran").exists());
+    // Who asks for it gets it, but never a 0.
+    let asked = ["--on-untraceable", "uncacheable", "--", "sh", "-c"];
+    let end = inner(&[&asked, ["echo ran"].as_slice()].concat());
+    assert_eq!(end.code(121).stdout, "ran\n");
+    assert!(end.stderr.contains("warning: the command runs untraced and unjudged: "));
+    inner(&[&asked, ["exit 7"].as_slice()].concat()).code(7);
+    assert_eq!(inner(&[&asked, ["kill -15 $$"].as_slice()].concat()).signal, Some(15));
+}

@@ -42,6 +42,13 @@ fn wrong_variables_and_flags_are_named() {
         site.end(command).code(2).stderr,
         "error: AIRTIGHT_STRICTNESS: unknown variant `al`; did you mean `all`?\n"
     );
+    let mut command = site.airtight(&["run", "--", "true"]);
+    command.env("AIRTIGHT_STRICTNES", "all");
+    assert_eq!(
+        site.end(command).code(125).stderr,
+        "error: AIRTIGHT_STRICTNES: no setting has this variable\n  \
+         hint: did you mean `AIRTIGHT_STRICTNESS`?\n"
+    );
     assert_eq!(
         site.run(&["run", "--reaction", "R001=dney", "--", "true"]).code(125).stderr,
         "error: --reaction: unknown variant `dney`; did you mean `deny`?\n"

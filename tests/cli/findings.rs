@@ -88,7 +88,13 @@ fn a_refused_call_fails_in_the_act() {
     };
     assert!(cat("deny").code(1).stderr.starts_with("cat: in: Permission denied\n"));
     assert!(cat("hide").code(1).stderr.starts_with("cat: in: No such file or directory\n"));
-    assert_eq!(cat("kill").signal, Some(9));
+    let end = cat("kill");
+    assert_eq!(end.signal, Some(9));
+    assert!(
+        end.stderr.ends_with("error: killed because of [ROOT]/work/in, as the policy demands\n"),
+        "{}",
+        end.show()
+    );
     assert_eq!(cat("warn").code(0).stdout, "content");
 }
 
@@ -161,6 +167,12 @@ fn undeclared_outputs_are_removed_only_when_asked() {
     assert!(end.code(120).stderr.ends_with("removed b\n"), "{}", end.show());
     assert!(!site.path("b").exists());
     assert!(site.path("a").exists());
+    // What was there before is never removed, only changed.
+    site.write("data", "before\n").write("other", "before");
+    let script = "echo after >> data; : > new; mv new other";
+    site.run(&["run", "--remove-undeclared", "--", "sh", "-c", script]).code(120);
+    assert_eq!(site.read("data"), "before\nafter\n");
+    assert!(site.path("other").exists());
 }
 
 #[test]

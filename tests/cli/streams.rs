@@ -15,6 +15,8 @@ fn a_clean_run_says_nothing_of_its_own() {
     let end = site.run(&["trace", "--", "sh", "-c", "cat in; echo error >&2"]);
     assert_eq!(end.show(), "exit 0\n--- stdout\ncontent\n--- stderr\nerror\n");
     assert!(site.path("airtight-trace.bin").exists());
+    site.run(&["trace", "--format", "json", "--", "true"]).silent(0);
+    assert!(site.read("airtight-trace.json").starts_with('{'));
 }
 
 #[test]
