@@ -18,3 +18,4 @@ pub mod table;
 
 pub use command::{Backend, Command, Error, Options, Outcome, run};
 pub use guard::{Attempt, Guard, Reaction};
+pub use sys::process::die_by;

@@ -9,6 +9,9 @@ use airtight_recording::{
 use rustc_hash::FxHashMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The call behind a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +61,28 @@ pub(crate) struct Tally(FxHashMap<Key, (u32, u64, u64)>);
 struct Watched {
     file: OwnedFd,
     before: Stamp,
+    /// It was changed so shortly before that another change may bear the same time.
+    fresh: bool,
     accesses: Vec<Access>,
+}
+
+/// The kernel's tick is 10 ms at most; file times are taken from it before Linux 6.13.
+const TICK: i64 = 20_000_000;
+
+/// Whether a change right now could leave the time of last change as it is.
+fn is_fresh(stamp: &Stamp) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64);
+    now.saturating_sub(stamp.mtime) < TICK && !fine_times()
+}
+
+/// Whether file times are taken anew when the last one has been looked at (multigrain timestamps).
+fn fine_times() -> bool {
+    static FINE: OnceLock<bool> = OnceLock::new();
+    *FINE.get_or_init(|| {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let mut numbers = release.split(['.', '-']).map(|n| n.parse::<u32>().unwrap_or(0));
+        (numbers.next(), numbers.next()) >= (Some(6), Some(13))
+    })
 }
 
 /// How many files are watched by an open descriptor; beyond it they count as written.
@@ -66,6 +90,9 @@ const MOST_WATCHED: usize = 512;
 
 const WRITTEN: u8 = 1;
 const STAMPED: u8 = 2;
+
+/// Who, what, which, and the errno.
+type NoteKey = (ProcessId, HostKind, Vec<u8>, u16);
 
 pub(crate) struct Log<'a> {
     sink: &'a mut dyn Sink,
@@ -78,7 +105,7 @@ pub(crate) struct Log<'a> {
     processes: u32,
     stamps: Vec<(PathId, Stamp)>,
     watched: FxHashMap<(u64, u64), Watched>,
-    notes: FxHashMap<(ProcessId, HostKind, Vec<u8>, u16), (u32, u64)>,
+    notes: FxHashMap<NoteKey, (u32, u64)>,
     reasons: Vec<Reason>,
     free: Vec<Tally>,
 }
@@ -284,6 +311,7 @@ impl<'a> Log<'a> {
         let watched = self.watched.entry(inode).or_insert_with(|| Watched {
             file,
             before,
+            fresh: is_fresh(&before),
             accesses: Vec::new(),
         });
         if !watched.accesses.iter().any(|a| a.process == process && a.path == key.path) {
@@ -304,11 +332,20 @@ impl<'a> Log<'a> {
         watched.sort_by_key(|w| w.accesses[0].first);
         for w in watched {
             let now = crate::sys::files::stat(fd(&w.file), c"", false);
-            if now.map(|now| stamp_of(&now)).ok() != Some(w.before) {
-                for access in &w.accesses {
-                    self.marks[access.path.0 as usize] |= WRITTEN;
-                    self.put(&Event::Access(access));
-                }
+            let content = |stamp: Stamp| (stamp.size, stamp.mtime);
+            let same = now.is_ok_and(|now| content(stamp_of(&now)) == content(w.before));
+            if same && !w.fresh {
+                continue;
+            }
+            // Its directory may have been renamed since.
+            let name = std::fs::read_link(format!("/proc/self/fd/{}", fd(&w.file)));
+            let name = name.map(|name| name.into_os_string().into_vec()).unwrap_or_default();
+            let removed = name.first() != Some(&b'/') || name.ends_with(b" (deleted)");
+            let moved = if removed { None } else { Some(self.intern(&name)) };
+            for mut access in w.accesses {
+                access.path = moved.unwrap_or(access.path);
+                self.marks[access.path.0 as usize] |= WRITTEN;
+                self.put(&Event::Access(&access));
             }
         }
         for (path, before) in std::mem::take(&mut self.stamps) {

@@ -6,7 +6,7 @@
 //! with O_PATH descriptors, starting from `/proc/TID/{root,cwd,fd}`, so that chroot and mount
 //! namespaces resolve as they do for the process.
 
-use crate::mounts::Mounts;
+use crate::mounts::{Mounts, Place};
 use crate::sys::files;
 use rustc_hash::FxHashMap;
 use std::ffi::CStr;
@@ -99,6 +99,8 @@ impl Look {
     }
 }
 
+/// What /proc appends to the name of what has been removed.
+const REMOVED: &[u8] = b" (deleted)";
 const PATH_MAX: usize = libc::PATH_MAX as usize;
 /// `MAXSYMLINKS` of the kernel, path_resolution(7).
 const MOST_LINKS: usize = 40;
@@ -129,6 +131,8 @@ pub(crate) struct Looker {
     dirs: FxHashMap<Vec<u8>, Dir>,
     /// Calls in progress that may change what directories are called.
     unsettled: u32,
+    /// A name was met that has no counterpart on the host.
+    pub(crate) nowhere: bool,
     pub(crate) mounts: Mounts,
 }
 
@@ -202,6 +206,7 @@ impl Looker {
             todo: Vec::new(),
             dirs: FxHashMap::default(),
             unsettled: 0,
+            nowhere: false,
             mounts: Mounts::of_self()?,
         })
     }
@@ -257,10 +262,17 @@ impl Looker {
     /// A name seen in another mount namespace or above a chroot, as the host's root sees it.
     fn translate(&mut self, viewer: Viewer, fd: &OwnedFd, path: &mut Vec<u8>) -> io::Result<()> {
         let mount = files::mount_id(fd)?;
-        if let Some(host) = self.mounts.translate(viewer.tid, mount, path)? {
-            *path = host;
+        match self.mounts.translate(viewer.tid, mount, path) {
+            Place::Same => Ok(()),
+            Place::Called(name) => {
+                *path = name;
+                Ok(())
+            }
+            Place::Nowhere => {
+                self.nowhere = true;
+                Err(io::Error::other("it is on a mount that the host does not show"))
+            }
         }
-        Ok(())
     }
 
     /// Looks at `look.text` from `base`; `cwd` is the canonical name of what `base` stands for (it
@@ -275,8 +287,11 @@ impl Looker {
     ) {
         look.hops.clear();
         look.link.clear();
+        let removed = cwd.ends_with(REMOVED);
+        let cwd = cwd.strip_suffix(REMOVED).unwrap_or(cwd);
         join(&mut look.requested, cwd, &look.text, false);
         if viewer.host
+            && !removed
             && !matches!(base, Base::RootDescriptor(_))
             && !look.requested.starts_with(b"/proc/")
             && look.requested.len() < PATH_MAX
@@ -570,6 +585,11 @@ impl Looker {
         let name = CStr::from_bytes_with_nul(&self.proc_name).unwrap_or(c"");
         let n = files::read_link(files::CWD, name, &mut self.link)?;
         let mut path = self.link[..n].to_vec();
+        if path.ends_with(REMOVED)
+            && files::stat(fd.as_raw_fd(), c"", false).is_ok_and(|stat| stat.st_nlink == 0)
+        {
+            path.truncate(path.len() - REMOVED.len());
+        }
         if !viewer.host {
             self.translate(viewer, fd, &mut path)?;
         }

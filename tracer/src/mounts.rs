@@ -15,13 +15,43 @@ pub(crate) struct Mount {
     pub(crate) root: Vec<u8>,
     /// Where.
     pub(crate) point: Vec<u8>,
+    /// The type of the file system.
+    pub(crate) kind: Vec<u8>,
+}
+
+/// What a name in another view is on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The same.
+    Same,
+    /// This one; or, for a file system in memory that only the task sees, a name that does not
+    /// begin with a slash: `[tmpfs 0:57]/rest`.
+    Called(Vec<u8>),
+    /// It can't be told: the file system may hold files of the host under names not known here.
+    Nowhere,
 }
 
 /// The host's mounts as they were at the start, and those of namespaces as they are met.
 pub(crate) struct Mounts {
     host: Vec<Mount>,
-    tasks: HashMap<i32, Vec<Mount>>,
+    /// By number. A task in a chroot no longer sees where its mounts are, so what was seen before
+    /// is kept.
+    met: HashMap<u64, Mount>,
 }
+
+/// File systems that live in memory and hold nothing that was not put there by the task itself or
+/// by the kernel.
+const IN_MEMORY: &[&[u8]] = &[
+    b"tmpfs",
+    b"ramfs",
+    b"proc",
+    b"sysfs",
+    b"devpts",
+    b"devtmpfs",
+    b"mqueue",
+    b"cgroup",
+    b"cgroup2",
+];
 
 /// Undoes the octal escapes of mountinfo: `\040` for a blank, and so on.
 fn unescape(text: &[u8]) -> Vec<u8> {
@@ -55,7 +85,9 @@ pub(crate) fn parse(text: &[u8]) -> Vec<Mount> {
             let device = fields.next()?.to_vec();
             let root = unescape(fields.next()?);
             let point = unescape(fields.next()?);
-            Some(Mount { id, parent, device, root, point })
+            // Options, then fields of any number up to a lone dash, then the type.
+            let kind = fields.skip_while(|field| *field != b"-").nth(1)?.to_vec();
+            Some(Mount { id, parent, device, root, point, kind })
         })
         .collect()
 }
@@ -98,50 +130,48 @@ fn reached<'a>(mounts: &'a [Mount], path: &[u8]) -> Option<&'a Mount> {
     at
 }
 
-/// The name in the reference mounts of `path`, which lies on mount `id` of `task`. None when that
-/// mount is not known, or its file system shows nowhere in the reference.
-fn translate(path: &[u8], id: u64, task: &[Mount], reference: &[Mount]) -> Option<Vec<u8>> {
-    let mount = task.iter().find(|mount| mount.id == id)?;
+/// The name in the reference mounts of `path`, which lies on `mount`. None when its file system
+/// shows nowhere in the reference.
+fn translate(path: &[u8], mount: &Mount, reference: &[Mount]) -> Option<Vec<u8>> {
     let within = joined(&mount.root, below(path, &mount.point)?);
-    reference.iter().rev().filter(|mount_there| mount_there.device == mount.device).find_map(
-        |there| {
-            let name = joined(&there.point, below(&within, &there.root)?);
-            (reached(reference, &name)?.id == there.id).then_some(name)
-        },
-    )
+    reference.iter().rev().filter(|there| there.device == mount.device).find_map(|there| {
+        let name = joined(&there.point, below(&within, &there.root)?);
+        (reached(reference, &name)?.id == there.id).then_some(name)
+    })
 }
 
 impl Mounts {
     pub(crate) fn of_self() -> io::Result<Mounts> {
         let host = parse(&std::fs::read("/proc/self/mountinfo")?);
-        Ok(Mounts { host, tasks: HashMap::new() })
+        Ok(Mounts { host, met: HashMap::new() })
     }
 
-    /// Mounts have changed somewhere.
-    pub(crate) fn forget(&mut self) {
-        self.tasks.clear();
+    /// Mounts have changed in the view of `tid`.
+    pub(crate) fn meet(&mut self, tid: i32) {
+        let text = std::fs::read(format!("/proc/{tid}/mountinfo")).unwrap_or_default();
+        self.met.extend(parse(&text).into_iter().map(|mount| (mount.id, mount)));
     }
 
-    /// The name on the host of `path` on mount `id` in the namespace of `tid`; none when it is
-    /// the same, or when the file system is mounted nowhere on the host.
-    pub(crate) fn translate(
-        &mut self,
-        tid: i32,
-        id: u64,
-        path: &[u8],
-    ) -> io::Result<Option<Vec<u8>>> {
+    /// What `path`, as the tracer reads it from a descriptor on mount `id` in the view of `tid`,
+    /// is called on the host.
+    pub(crate) fn translate(&mut self, tid: i32, id: u64, path: &[u8]) -> Place {
         if self.host.iter().any(|mount| mount.id == id) {
-            return Ok(None);
+            return Place::Same;
         }
-        // Paths come as seen from the tracer's root, so points must be too: `/proc/TID/mountinfo`
-        // gives them as seen from the task's root; its mounts by their number all the same.
-        let mounts = match self.tasks.entry(tid) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(parse(&std::fs::read(format!("/proc/{tid}/mountinfo"))?))
-            }
+        if !self.met.contains_key(&id) {
+            self.meet(tid);
+        }
+        let Some(mount) = self.met.get(&id) else { return Place::Nowhere };
+        if let Some(name) = translate(path, mount, &self.host) {
+            return Place::Called(name);
+        }
+        let (true, Some(rest)) =
+            (IN_MEMORY.contains(&mount.kind.as_slice()), below(path, &mount.point))
+        else {
+            return Place::Nowhere;
         };
-        Ok(translate(path, id, mounts, &self.host))
+        let within = joined(&mount.root, rest);
+        Place::Called([b"[", &mount.kind[..], b" ", &mount.device, b"]", &within].concat())
     }
 }
 

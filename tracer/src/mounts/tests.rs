@@ -18,8 +18,8 @@ fn with(lines: &str) -> Vec<Mount> {
 }
 
 fn name(path: &str, id: u64, task: &[Mount], reference: &[Mount]) -> Option<String> {
-    translate(path.as_bytes(), id, task, reference)
-        .map(|name| String::from_utf8(name).expect("text"))
+    let mount = task.iter().find(|mount| mount.id == id)?;
+    translate(path.as_bytes(), mount, reference).map(|name| String::from_utf8(name).expect("text"))
 }
 
 #[test]
@@ -107,10 +107,11 @@ proptest! {
                 device: vec![*device],
                 root: root(inner),
                 point: root(point),
+                kind: b"ext4".to_vec(),
             })
             .collect();
         if let Some(mount) = reached(&mounts, path.as_bytes()) {
-            let name = translate(path.as_bytes(), mount.id, &mounts, &mounts);
+            let name = translate(path.as_bytes(), mount, &mounts);
             let name = name.expect("at least its own");
             let there = reached(&mounts, &name).expect("it was checked");
             prop_assert_eq!(&there.device, &mount.device);

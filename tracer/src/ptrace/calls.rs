@@ -47,6 +47,24 @@ fn says_nothing(errno: i32) -> bool {
         || (512..=516).contains(&errno)
 }
 
+/// The names in the calls about mounts (mount(2), pivot_root(2), open_tree(2), move_mount(2)).
+fn namespace_names(p: &Pending) -> [Option<At>; 2] {
+    let plain = |path| Some(At { dir: None, path });
+    let at = |dir, path| Some(At { dir: Some(dir), path });
+    match p.row.name {
+        "mount" => {
+            // The source is a name only of a bind or moved mount.
+            let bind = p.args[3] & (libc::MS_BIND | libc::MS_MOVE) != 0;
+            [plain(1), if bind { plain(0) } else { None }]
+        }
+        "umount" | "umount2" => [plain(0), None],
+        "pivot_root" => [plain(0), plain(1)],
+        "open_tree" | "mount_setattr" | "fspick" => [at(0, 1), None],
+        "move_mount" => [at(0, 1), at(2, 3)],
+        _ => [None, None],
+    }
+}
+
 impl Tracer<'_, '_> {
     /// A stop by a filter: ours, or one of the program's own.
     pub(super) fn on_seccomp(&mut self, tid: i32) -> io::Result<()> {
@@ -97,7 +115,11 @@ impl Tracer<'_, '_> {
     }
 
     /// Whether no look of ours can stand for the kernel's answer to this thread.
-    pub(super) fn doubtful(&self, tid: i32) -> bool {
+    pub(super) fn doubtful(&self, tid: i32, abi: Abi) -> bool {
+        // Most kernels have no x32: the calls are there, and fail with ENOSYS.
+        if abi == Abi::X32 {
+            return true;
+        }
         let task = &self.tasks[&tid];
         let shared = self.procs.get(&task.tgid).is_none_or(|p| p.doubtful || p.threads > 1);
         shared || self.remounted || task.fs.borrow().foreign
@@ -126,14 +148,16 @@ impl Tracer<'_, '_> {
         };
         let mut pending = self.spare(row, abi, stop.args);
         let next = self.decode(tid, decoder, &mut pending)?;
-        let next =
-            if when == When::Entry && matches!(next, Some(Next::ToExit)) && !self.doubtful(tid) {
-                // One look has told what the exit would tell.
-                self.on_exit(tid, &mut pending, 0)?;
-                None
-            } else {
-                next
-            };
+        let next = if when == When::Entry
+            && matches!(next, Some(Next::ToExit))
+            && !self.doubtful(tid, abi)
+        {
+            // One look has told what the exit would tell.
+            self.on_exit(tid, &mut pending, 0)?;
+            None
+        } else {
+            next
+        };
         match next {
             Some(Next::ToExit) => self.hold(tid, pending),
             _ => {
@@ -154,7 +178,10 @@ impl Tracer<'_, '_> {
                 | Decoder::Symlink { .. }
                 | Decoder::Link { .. }
                 | Decoder::Namespace => true,
-                Decoder::Unlink { flags, .. } => link || flags.is_some(),
+                Decoder::Unlink { flags, .. } => {
+                    let flags = flags.map_or(0, |i| pending.args[usize::from(i)] as i32);
+                    link || flags & libc::AT_REMOVEDIR != 0
+                }
                 _ => false,
             };
             if pending.unsettles {
@@ -316,9 +343,13 @@ impl Tracer<'_, '_> {
                     return Ok(None);
                 }
             }
+            Decoder::Namespace => {
+                for (which, at) in namespace_names(p).into_iter().flatten().enumerate() {
+                    self.fetch_and_look(tid, p, at, which, true);
+                }
+            }
             Decoder::Fchdir { .. }
             | Decoder::Credentials
-            | Decoder::Namespace
             | Decoder::Opaque
             | Decoder::PidfdGetfd => {}
             Decoder::SharedMemory => {
@@ -333,7 +364,7 @@ impl Tracer<'_, '_> {
             }
             Decoder::Ptrace => return self.ptrace_entry(tid, p),
             Decoder::SeccompMode { mode, strict, flags } => {
-                let flags = flags.map_or(0, |i| arg(i));
+                let flags = flags.map_or(0, arg);
                 let strict = arg(mode) as u32 == strict;
                 return self.seccomp_entry(tid, strict, flags);
             }
@@ -512,17 +543,60 @@ impl Tracer<'_, '_> {
         otherwise
     }
 
-    /// A name was read again at the exit of its call: another thread may have changed it.
-    fn recheck(&mut self, tid: i32, p: &Pending, at: At, which: usize) {
-        let mut again = std::mem::take(&mut self.scratch);
-        let known = self.read_name(tid, p.args[usize::from(at.path)], &mut again);
-        if known && again != p.looks[which].text {
+    /// Whether a name may have been changed under the call by another thread: it reads otherwise
+    /// now, or what it means can't have led to this outcome. What it did is then not known.
+    fn contradicted(&mut self, tid: i32, decoder: Decoder, p: &mut Pending, errno: i32) -> bool {
+        let Some((first, second)) = names(decoder) else { return false };
+        let mut contradicted = false;
+        for (which, at) in [(0, Some(first)), (1, second)] {
+            let Some(at) = at else { continue };
+            if p.looks[which].text.is_empty() {
+                continue;
+            }
+            let mut again = std::mem::take(&mut self.scratch);
+            let known = self.read_name(tid, p.args[usize::from(at.path)], &mut again);
+            contradicted |= known && again != p.looks[which].text;
+            self.scratch = again;
+        }
+        // The first name of all but those that make it must have been there.
+        let makes = matches!(
+            decoder,
+            Decoder::Mkdir { .. } | Decoder::Mknod { .. } | Decoder::Symlink { .. }
+        );
+        let removes = matches!(
+            decoder,
+            Decoder::Unlink { .. } | Decoder::Rmdir { .. } | Decoder::Rename { .. }
+        );
+        let fits = |look: &Look| match errno {
+            0 => makes || look.stat().is_some(),
+            libc::ENOENT => makes || second.is_some() || look.stat().is_none(),
+            libc::EEXIST => !makes || look.stat().is_some(),
+            _ => true,
+        };
+        if !contradicted && !p.looks[0].text.is_empty() && !fits(&p.looks[0]) {
+            // Files change too: a second look may explain it, but for a name that is gone.
+            let moved = matches!(decoder, Decoder::Chdir { .. } | Decoder::Chroot { .. });
+            contradicted = removes && errno == 0;
+            if !contradicted && !moved {
+                let follow = match decoder {
+                    Decoder::Probe { follow, .. } | Decoder::Metadata { follow, .. } => {
+                        follow.follows(&p.args)
+                    }
+                    Decoder::Truncate { .. } => true,
+                    _ => false,
+                };
+                let base = p.base;
+                self.look(tid, base, follow, &mut p.looks[0]);
+                contradicted = !fits(&p.looks[0]);
+            }
+        }
+        if contradicted {
             let id = self.process_of(tid);
             self.log.incomplete(id, ReasonCode::PathChanged, || {
                 format!("a name changed while {} ran", p.row.name)
             });
         }
-        self.scratch = again;
+        contradicted
     }
 
     /// A call has ended with `rval` (negative errno). Also asked at entry, with 0, for the calls
@@ -544,17 +618,15 @@ impl Tracer<'_, '_> {
             }
             return Ok(());
         };
-        if self.doubtful(tid)
-            && let Some((first, second)) = names(decoder)
+        if self.doubtful(tid, p.abi)
+            && !matches!(
+                decoder,
+                Decoder::Open { .. } | Decoder::Creat { .. } | Decoder::OpenHow { .. }
+            )
+            && !says_nothing(errno)
+            && self.contradicted(tid, decoder, p, errno)
         {
-            if !p.looks[0].text.is_empty() {
-                self.recheck(tid, p, first, 0);
-            }
-            if let Some(second) = second
-                && !p.looks[1].text.is_empty()
-            {
-                self.recheck(tid, p, second, 1);
-            }
+            return Ok(());
         }
         let code = errno as u16;
         match decoder {
@@ -602,10 +674,17 @@ impl Tracer<'_, '_> {
             }
             Decoder::Fchdir { .. } => self.tasks[&tid].fs.borrow_mut().cwd = None,
             Decoder::Credentials if ok => self.doubt(tid),
-            Decoder::Namespace if ok => self.namespace_changed(tid, p),
+            Decoder::Namespace => {
+                if !says_nothing(errno) {
+                    self.refused(tgid, p, code);
+                }
+                if ok {
+                    self.namespace_changed(tid, p);
+                }
+            }
             Decoder::Opaque if ok => self.opaque(tid, p),
             Decoder::PidfdGetfd if ok => self.taken(tid, rval as i32, Op::Received, name),
-            Decoder::Credentials | Decoder::Namespace | Decoder::Opaque | Decoder::PidfdGetfd => {}
+            Decoder::Credentials | Decoder::Opaque | Decoder::PidfdGetfd => {}
             Decoder::Connect { .. }
             | Decoder::Bind { .. }
             | Decoder::SendTo { .. }
@@ -710,6 +789,10 @@ impl Tracer<'_, '_> {
                 let flags = flags.map_or(0, |i| p.args[usize::from(i)] as u32);
                 self.renamed(tgid, p, flags);
             }
+            // A file made with O_TMPFILE has had no name until now.
+            Decoder::Link { .. } if first.stat().is_none_or(|stat| stat.st_nlink == 0) => {
+                put(self, Kind::Write, Op::Hardlink, second, &[], libc::S_IFREG);
+            }
             Decoder::Link { .. } => {
                 let object = first.object();
                 put(self, Kind::Read, Op::Hardlink, first, &second.path, object);
@@ -721,11 +804,11 @@ impl Tracer<'_, '_> {
             Decoder::Metadata { .. } | Decoder::FdMetadata { .. } | Decoder::Ioctl { .. } => {
                 put(self, Kind::Write, Op::Metadata, first, &[], first.object());
             }
-            Decoder::MapShared { .. } | Decoder::MapStruct { .. } => {
-                // Of a device the pages are its own affair.
-                if first.object() == libc::S_IFREG {
-                    put(self, Kind::Write, Op::Map, first, &[], libc::S_IFREG);
-                }
+            // Of a device the pages are its own affair.
+            Decoder::MapShared { .. } | Decoder::MapStruct { .. }
+                if first.object() == libc::S_IFREG =>
+            {
+                put(self, Kind::Write, Op::Map, first, &[], libc::S_IFREG);
             }
             _ => {}
         }
@@ -765,16 +848,16 @@ impl Tracer<'_, '_> {
         if object == libc::S_IFDIR || (exchange && to.object() == libc::S_IFDIR) {
             self.generation += 1;
             if object == libc::S_IFDIR {
-                self.renamed_below(tgid, name, &from.path, &to.path, exchange);
+                self.renamed_below(tgid, name, &from.path, &to.path);
             }
             if exchange && to.object() == libc::S_IFDIR {
-                self.renamed_below(tgid, name, &to.path, &from.path, exchange);
+                self.renamed_below(tgid, name, &to.path, &from.path);
             }
         }
     }
 
     /// Renaming a directory renames everything under it.
-    fn renamed_below(&mut self, tgid: i32, call: Call, from: &[u8], to: &[u8], exchange: bool) {
+    fn renamed_below(&mut self, tgid: i32, call: Call, from: &[u8], to: &[u8]) {
         use std::os::unix::ffi::{OsStrExt, OsStringExt};
         const MOST: usize = 1_000_000;
         let mut seen = 0;
@@ -800,8 +883,7 @@ impl Tracer<'_, '_> {
                 };
                 let (old, new) = ([from, &path].concat(), [to, &path].concat());
                 self.log.begin();
-                let kind = if exchange { Kind::Write } else { Kind::Delete };
-                for (kind, path, other) in [(kind, &old, &new), (Kind::Write, &new, &old)] {
+                for (kind, path, other) in [(Kind::Delete, &old, &new), (Kind::Write, &new, &old)] {
                     let fact = Fact {
                         kind,
                         op: Op::Rename,
@@ -852,7 +934,7 @@ impl Tracer<'_, '_> {
             _ => {
                 self.remounted = true;
                 self.generation += 1;
-                self.looker.mounts.forget();
+                self.looker.mounts.meet(tid);
             }
         }
     }

@@ -32,6 +32,11 @@ impl Loads {
     }
 }
 
+fn may_execute(look: &Look) -> bool {
+    let name = std::ffi::CString::new(look.path.as_slice());
+    look.object() == libc::S_IFREG && name.is_ok_and(|name| files::executable(&name))
+}
+
 impl Tracer<'_, '_> {
     pub(super) fn exec_entry(
         &mut self,
@@ -159,27 +164,26 @@ impl Tracer<'_, '_> {
         self.emit(tgid, call, &fact);
     }
 
-    /// execve has failed: what was there was read all the same when its content was the cause.
+    /// execve has failed: what the kernel read on the way was read all the same.
     pub(super) fn exec_failed(&mut self, tid: i32, p: &mut Pending, errno: i32) {
         let tgid = self.tasks[&tid].tgid;
         let Some(plan) = p.exec.take() else { return };
-        let code = errno as u16;
         let content = matches!(errno, libc::ENOEXEC | libc::ENOENT | libc::ELIBBAD | libc::ELOOP);
-        for (i, load) in plan.loads.iter().enumerate() {
-            let there = load.look.stat().is_some();
-            if there && !content {
-                // EACCES, ETXTBSY, …: only looked up, and what it would load was not.
-                let last = i + 1 == plan.loads.len();
-                if i == 0 || last {
-                    self.emit_probe(tgid, p.call(), &load.look, Op::Exec, code, 0);
-                }
-                if i == 0 {
-                    return;
-                }
-            } else {
-                let code = if errno == libc::ENOENT { libc::ENOEXEC as u16 } else { code };
-                self.emit_load(tgid, p.call(), load, code);
+        // Where it ended: at what may not be executed, or else at the file itself.
+        let refused = match errno {
+            _ if content => plan.loads.len(),
+            libc::EACCES => {
+                plan.loads.iter().position(|load| !may_execute(&load.look)).unwrap_or(0)
             }
+            _ => 0,
+        };
+        // The file is there, whatever was missing later.
+        let code = if errno == libc::ENOENT { libc::ENOEXEC } else { errno } as u16;
+        for load in &plan.loads[..refused] {
+            self.emit_load(tgid, p.call(), load, code);
+        }
+        if let Some(load) = plan.loads.get(refused) {
+            self.emit_probe(tgid, p.call(), &load.look, Op::Exec, errno as u16, 0);
         }
     }
 

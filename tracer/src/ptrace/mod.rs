@@ -72,6 +72,7 @@ struct Tracer<'a, 'b> {
     killed: bool,
     scratch: Vec<u8>,
     name: Vec<u8>,
+    #[expect(clippy::vec_box, reason = "moved in and out of tasks by the box, without copying")]
     spare: Vec<Box<Pending>>,
 }
 
@@ -277,7 +278,7 @@ impl Tracer<'_, '_> {
         ptrace::listen(tid)?;
         if tid == self.root {
             // The caller waits for us, not for the child: it must see the stop.
-            process::stop_self();
+            process::stop_self(signal);
         }
         Ok(())
     }
@@ -501,6 +502,13 @@ impl Tracer<'_, '_> {
         let cwd = self.base_name(tid, base, &look.text);
         let viewer = self.viewer(&self.tasks[&tid]);
         self.looker.look(viewer, base, &cwd, follow, look);
+        if std::mem::take(&mut self.looker.nowhere) {
+            let id = self.process_of(tid);
+            self.log.incomplete(id, ReasonCode::PathUnreadable, || {
+                let name = String::from_utf8_lossy(&look.text);
+                format!("{name} is on a mount that the host does not show")
+            });
+        }
     }
 
     // ---- facts -------------------------------------------------------------------------------

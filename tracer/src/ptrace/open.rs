@@ -64,7 +64,7 @@ impl Tracer<'_, '_> {
         if let Found::Missing(errno) = p.looks[0].found
             && i32::from(errno) == libc::ENOENT
             && !creates
-            && !self.doubtful(tid)
+            && !self.doubtful(tid, p.abi)
         {
             // The kernel would say the same: it need not be asked, and the second stop is saved.
             let next = self.guarded(tid, p, &[(0, Kind::Probe)], Ok(Some(Next::ToExit)))?;
@@ -110,6 +110,26 @@ impl Tracer<'_, '_> {
             ) && !(512..=516).contains(&errno);
             if tells && !p.looks[0].text.is_empty() {
                 self.look(tid, p.base, follows(flags), &mut p.looks[0]);
+                let gone = errno == libc::ENOENT
+                    && flags & libc::O_CREAT == 0
+                    && p.looks[0].stat().is_some();
+                if gone && self.doubtful(tid, p.abi) {
+                    // Another thread has changed the name, or the file: no telling which.
+                    let id = self.process_of(tid);
+                    self.log.incomplete(id, ReasonCode::PathChanged, || {
+                        format!("a name changed while {} ran", p.row.name)
+                    });
+                    return Ok(());
+                }
+                let how = matches!(decoder, Decoder::OpenHow { .. });
+                if how && errno == libc::ELOOP && p.args[5] & libc::RESOLVE_NO_SYMLINKS != 0 {
+                    // It ended at the first link.
+                    let look = &mut p.looks[0];
+                    if let Some(first) = look.hops.drain(..).next() {
+                        look.path = first.path;
+                        look.found = Found::Refused(libc::ELOOP as u16);
+                    }
+                }
                 self.open_failed(tgid, p, errno as u16);
             }
             return Ok(());
@@ -336,9 +356,9 @@ impl Tracer<'_, '_> {
         } else if access == libc::O_WRONLY {
             self.emit(tgid, call, &fact(Kind::Write));
         } else {
-            let both = access == libc::O_RDWR;
-            self.read_opened(tid, call, &fact(Kind::Read), both, fd, &stat);
-            if both && object != libc::S_IFREG {
+            self.read_opened(tid, call, &fact(Kind::Read), false, fd, &stat);
+            if access == libc::O_RDWR {
+                // What was written before it came here is not known.
                 self.emit(tgid, call, &fact(Kind::Write));
             }
         }

@@ -50,6 +50,12 @@ pub(crate) fn stat(dir: i32, path: &CStr, follow: bool) -> io::Result<libc::stat
     Ok(unsafe { stat.assume_init() })
 }
 
+/// Whether this process may execute a file, by its effective ids (faccessat2(2)).
+pub(crate) fn executable(path: &CStr) -> bool {
+    // SAFETY: path is NUL-terminated.
+    unsafe { libc::faccessat(CWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) == 0 }
+}
+
 /// readlinkat(2) into `buf`; the text's length. A text that fills the buffer was cut.
 pub(crate) fn read_link(dir: i32, path: &CStr, buf: &mut [u8]) -> io::Result<usize> {
     // SAFETY: path is NUL-terminated, buf is live and its true length is given.

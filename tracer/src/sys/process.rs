@@ -2,7 +2,7 @@
 
 use super::check;
 use std::io;
-use std::mem::zeroed;
+use std::mem::{size_of, zeroed};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -133,11 +133,39 @@ pub(crate) fn forward_to(pid: i32) {
     ROOT.store(pid, Ordering::Relaxed);
 }
 
-/// Stops this process as its child was stopped, so that the shell sees it; returns when it is
-/// continued.
-pub(crate) fn stop_self() {
-    // SAFETY: integers only.
-    unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) };
+/// Stops this process by the signal that stopped its child, so that the shell sees the same;
+/// returns when it is continued.
+pub(crate) fn stop_self(signal: i32) {
+    // SAFETY: sigaction is plain data; all pointers are to live values.
+    unsafe {
+        let mut default: libc::sigaction = zeroed();
+        default.sa_sigaction = libc::SIG_DFL;
+        let mut ours: libc::sigaction = zeroed();
+        let handled = libc::sigaction(signal, &raw const default, &raw mut ours) == 0;
+        libc::kill(libc::getpid(), signal);
+        if handled {
+            libc::sigaction(signal, &raw const ours, ptr::null_mut());
+        }
+    }
+}
+
+/// Ends this process by `signal`, as a child died that it stands for. Does not return unless the
+/// signal does not kill. Raw calls: the C library keeps signals 32 and 33 for itself and refuses
+/// them.
+pub fn die_by(signal: i32) {
+    /// The kernel's `struct sigaction`: handler, flags, restorer, mask.
+    const DEFAULT: [u64; 4] = [0; 4];
+    let mask: u64 = 1 << (signal.clamp(1, 64) - 1);
+    let (size, none) = (size_of::<u64>(), ptr::null_mut::<u64>());
+    // SAFETY: the structures are live and as large as the kernel reads; integers otherwise.
+    unsafe {
+        let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        libc::setrlimit(libc::RLIMIT_CORE, &raw const no_core);
+        libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), none, size);
+        let (pid, tid) = (libc::getpid(), libc::gettid());
+        libc::syscall(libc::SYS_tgkill, pid, tid, signal);
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_UNBLOCK, &raw const mask, none, size);
+    }
 }
 
 /// Sends a signal to a process. One that is gone is no error here.
