@@ -6,7 +6,7 @@ use serde_json::Value;
 pub(crate) fn findings(json: &str) -> Vec<(String, String)> {
     let report: Value =
         serde_json::from_str(json).unwrap_or_else(|e| panic!("not JSON: {e}\n{json}"));
-    let list = report["findings"].as_array().expect("a list of findings");
+    let list = report["verdict"]["findings"].as_array().expect("a list of findings");
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let mut found: Vec<_> = list
         .iter()

@@ -1,12 +1,21 @@
 //! What strace writes, reduced to paths.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 /// strace itself and its flags, up to the name of its log. `-y` gives the directory that a
-/// descriptor stands for.
-pub(crate) const FLAGS: &[&str] =
-    &["strace", "-f", "-y", "--seccomp-bpf", "-s", "4096", "-e", "trace=%file", "-o"];
+/// descriptor stands for; forks and fchdir tell where relative names start.
+pub(crate) const FLAGS: &[&str] = &[
+    "strace",
+    "-f",
+    "-y",
+    "--seccomp-bpf",
+    "-s",
+    "4096",
+    "-e",
+    "trace=%file,%process,fchdir",
+    "-o",
+];
 
 /// Where the paths are among the arguments: (directory, path), where the directory is an argument
 /// too in the calls that end in `at`.
@@ -27,42 +36,58 @@ fn places(call: &str) -> &'static [(Option<usize>, usize)] {
 
 /// All paths of a log, absolute and [`normal`]. `cwd` is where the job ran.
 pub(crate) fn paths(log: &str, cwd: &Path) -> BTreeSet<String> {
+    let lines = || log.lines().filter_map(|line| line.split_once(' ')).map(|(p, l)| (p, l.trim()));
+    let parents: HashMap<&str, &str> =
+        lines().filter_map(|(pid, line)| Some((child(line)?, pid))).collect();
+    let mut directories: HashMap<&str, PathBuf> = HashMap::new();
     let mut paths = BTreeSet::new();
-    let mut directories = std::collections::HashMap::new();
-    let mut first = None;
-    for line in log.lines() {
-        let Some((pid, rest)) = line.split_once(' ') else { continue };
-        let rest = rest.trim_start();
+    for (pid, line) in lines() {
         // Signals, exits, and the second halves of calls, which name no path.
-        if rest.starts_with(['-', '+', '<']) {
+        if line.starts_with(['-', '+', '<']) {
             continue;
         }
-        let Some((call, rest)) = rest.split_once('(') else { continue };
-        let first = *first.get_or_insert(pid.to_owned()) == pid;
-        // A child starts where its parent is; jobs whose processes go elsewhere use the calls
-        // that end in `at`, for which strace knows the directory.
-        let here = directories.entry(pid.to_owned()).or_insert_with(|| cwd.to_owned());
+        let Some((call, rest)) = line.split_once('(') else { continue };
+        let here = match directories.get(pid) {
+            Some(here) => here.clone(),
+            None => parents
+                .get(pid)
+                .and_then(|parent| directories.get(parent))
+                .map_or(cwd, |d| d)
+                .to_owned(),
+        };
         let arguments = arguments(rest);
-        for &(directory, path) in places(call) {
-            let Some(text) = arguments.get(path).and_then(|text| quoted(text)) else { continue };
-            if text.is_empty() {
-                continue;
-            }
-            let base = match directory.and_then(|index| arguments.get(index)) {
-                Some(text) => match text.split_once('<') {
-                    Some((_, name)) => Path::new(name.trim_end_matches('>')),
-                    None => here,
-                },
-                None => here,
-            };
-            paths.insert(normal(&base.join(&text).to_string_lossy()));
-            if call == "chdir" && line.ends_with("= 0") {
-                assert!(first, "only the root process may go elsewhere: {line}");
-                *here = here.join(&text);
+        let text = |at: usize| arguments.get(at).and_then(|text| quoted(text)).unwrap_or_default();
+        let directory = |at: usize| {
+            let (_, name) = arguments.get(at)?.split_once('<')?;
+            Some(PathBuf::from(name.trim_end_matches('>')))
+        };
+        for &(base, path) in places(call) {
+            let (base, path) = (base.and_then(directory), text(path));
+            if !path.is_empty() {
+                let path = base.as_ref().unwrap_or(&here).join(path);
+                paths.insert(normal(&path.to_string_lossy()));
             }
         }
+        let moved = match call {
+            "chdir" if line.ends_with("= 0") => here.join(text(0)),
+            "fchdir" if line.ends_with("= 0") => directory(0).unwrap_or(here),
+            _ => here,
+        };
+        directories.insert(pid, moved);
     }
+    // What a process asks of itself is told by the kernel, not by a file.
+    paths.retain(|path| !path.starts_with("/proc/self/"));
     paths
+}
+
+/// The process that a line says was born.
+fn child(line: &str) -> Option<&str> {
+    let call = line.strip_prefix("<... ").unwrap_or(line);
+    let born = ["clone", "clone3", "fork", "vfork"]
+        .iter()
+        .any(|name| call.strip_prefix(name).is_some_and(|rest| rest.starts_with(['(', ' '])));
+    let (_, result) = line.rsplit_once("= ")?;
+    (born && result.bytes().all(|byte| byte.is_ascii_digit())).then_some(result)
 }
 
 /// The arguments of a call, split at commas outside of quotes, brackets and braces.
@@ -117,13 +142,16 @@ fn settled(part: &str, parent: &str) -> String {
     if parent == "proc" && part.bytes().all(|byte| byte.is_ascii_digit()) {
         return "self".to_owned();
     }
-    // Prefixes of names from mkstemp and the like; the suffix after a dot stays.
-    let (stem, suffix) = part.split_at(part.find('.').unwrap_or(part.len()));
-    for prefix in ["cc", "cmTC_", "rustc", "st", "tmp_obj_", "TryCompile-"] {
-        let rest = stem.strip_prefix(prefix).unwrap_or("");
-        if rest.len() >= 5 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return format!("{prefix}*{suffix}");
+    // What mkstemp and the like put letters behind: at the start of a name, or anywhere in it.
+    let start = ["cc", "rustc", "rmeta", "st", "TryCompile-", "a-"];
+    let anywhere = ["tmp", "tmp_obj_", "cmTC_"];
+    let starts = start.iter().filter(|marker| part.starts_with(**marker));
+    starts.chain(&anywhere).fold(part.to_owned(), |name, marker| {
+        let Some(from) = name.find(marker).map(|at| at + marker.len()) else { return name };
+        let drawn = name[from..].bytes().take_while(u8::is_ascii_alphanumeric).count();
+        match drawn {
+            5.. => format!("{}*{}", &name[..from], &name[from + drawn..]),
+            _ => name,
         }
-    }
-    part.to_owned()
+    })
 }

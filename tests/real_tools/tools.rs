@@ -182,7 +182,7 @@ pub(crate) fn tar() -> Tool {
         files: &[("src/a", "a\n"), ("src/deep/b", "b\n"), ("extra", "e\n")],
         ..tool(
             "tar",
-            "tar -cvf out.tar --sort=name --mtime=@0 src extra",
+            "tar -cf out.tar --sort=name --mtime=@0 src extra",
             "--in-dir src --in extra --out out.tar",
             ("extra", "R001", "extra"),
         )
