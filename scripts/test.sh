@@ -155,8 +155,14 @@ memory() {
 }
 
 fuzz() {
-    RUSTC_BOOTSTRAP=1 cargo fuzz run "$1" --sanitizer none -- \
-        -max_total_time="${FUZZ_SECONDS:-60}" -print_final_stats=1 >"$log" 2>&1 ||
+    mkdir -p "fuzz/corpus/$1"
+    seeds=
+    for directory in "fuzz/seeds/$1" "$1/tests/golden"; do
+        [ ! -d "$directory" ] || seeds="$seeds $directory"
+    done
+    # shellcheck disable=SC2086
+    RUSTC_BOOTSTRAP=1 cargo fuzz run "$1" --sanitizer none "fuzz/corpus/$1" $seeds -- \
+        -max_total_time="${FUZZ_SECONDS:-60}" -max_len=65536 -print_final_stats=1 >"$log" 2>&1 ||
         { tail -40 "$log"; return 1; }
     grep -E '^(Done|stat::number_of_executed_units)' "$log"
 }

@@ -189,12 +189,16 @@ pub(crate) fn tar() -> Tool {
     }
 }
 
+/// The index holds inode numbers and times.
+const INDEX: &[&str] = &[".git/index"];
+
 const REPOSITORY: &str = "git init -q . && git add a b && git commit -q -m one";
 
 pub(crate) fn git_archive() -> Tool {
     Tool {
         files: &[("a", "a\n"), ("b", "b\n"), ("attributes", "b export-ignore\n")],
         before: REPOSITORY,
+        random: INDEX,
         ..tool(
             "git archive",
             "git -c core.attributesFile=attributes archive --output=out.tar HEAD",
@@ -208,8 +212,7 @@ pub(crate) fn git_commit() -> Tool {
     Tool {
         files: &[("a", "a\n"), ("b", "b\n"), ("message", "two\n")],
         before: "git init -q .",
-        // The index holds inode numbers and times.
-        random: &[".git/index"],
+        random: INDEX,
         argv: ["sh", "-c", "git add a b && git commit -q -F message"].map(str::to_owned).into(),
         ..tool(
             "git commit",
