@@ -2,6 +2,7 @@
 
 use crate::config::{Config, add};
 use crate::error::Error;
+use crate::output::directory;
 use airtight_policy::{Declaration, Depfile, Environment, Pattern, Source, Spec};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -30,7 +31,8 @@ pub(crate) struct Declared {
     /// A variable that it gets: NAME passes the caller's value on, NAME=VALUE sets it
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     env: Vec<String>,
-    /// Take the whole action from this file
+    /// Take the whole action from this file; its names are relative to the workspace, which is
+    /// the directory of this file unless --workspace or an airtight.toml says otherwise
     #[arg(long, value_name = "FILE")]
     spec: Option<PathBuf>,
     /// What the action is called in messages [default: its first output]
@@ -39,6 +41,11 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
+    /// The directory of the action.json: the workspace, where nothing else says what that is.
+    pub(crate) fn directory(&self) -> Option<PathBuf> {
+        self.spec.as_deref().map(|spec| directory(spec).to_owned())
+    }
+
     /// The command and its declaration. `argv` is that of the command line, `cwd` the directory
     /// of the action if that is not the current one.
     ///

@@ -79,7 +79,7 @@ pub(crate) fn nameless(directory: &Path) -> io::Result<File> {
         .or_else(|_| tempfile::tempfile_in(directory))
 }
 
-/// Where `target` will stand.
+/// The directory of a file.
 pub(crate) fn directory(target: &Path) -> &Path {
     match target.parent() {
         Some(parent) if parent != Path::new("") => parent,

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
-    let config = Config::load(args.judging.layers()?)?;
+    let config = Config::load(args.judging.layers()?, args.declared.directory())?;
     printer.configure(config.color);
     let recording = super::read_recording(&args.recording)?;
     let argv = recording.header.command.iter().cloned().map(OsString::from_vec).collect();

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
     let text = match args.action {
         Action::Schema => super::json(&config::schema())?,
         Action::Show { format } => {
-            let config = Config::load(Vec::new())?;
+            let config = Config::load(Vec::new(), None)?;
             printer.configure(config.color);
             let shown = config::show(&config.layers)?;
             match format {

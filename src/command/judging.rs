@@ -21,7 +21,7 @@ pub(crate) struct Judging {
     /// What to do about one rule: record, warn, fail, deny (EACCES), hide (ENOENT) or kill
     #[arg(long, value_name = "RULE=REACTION")]
     reaction: Vec<String>,
-    /// The root of the workspace [default: where airtight.toml or .git is]
+    /// The root of the workspace [default: where airtight.toml, the spec or .git is]
     #[arg(long, value_name = "DIR")]
     workspace: Option<String>,
     /// How to write findings

@@ -102,7 +102,7 @@ impl Args {
 }
 
 pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
-    let config = Config::load(args.layers()?)?;
+    let config = Config::load(args.layers()?, args.declared.directory())?;
     printer.configure(config.color);
     let (argv, mut declaration) = args.declared.resolve(args.argv, None, &config)?;
     let scratch = Scratch::create(&declaration.workspace, &declaration.name)?;

@@ -73,8 +73,8 @@ pub(crate) fn flag_text(name: &'static str, text: String) -> Layer {
 /// The layers of the environment variables that are set and not empty.
 ///
 /// # Errors
-/// When one is no UTF-8, or is called `AIRTIGHT_` something that means nothing: a policy that is
-/// misspelt must not be forgotten silently.
+/// When one is no UTF-8, or looks like a misspelt one of ours: a policy must not be forgotten
+/// silently.
 pub(crate) fn variables(
     environment: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Vec<Layer>, Error> {
@@ -97,20 +97,17 @@ pub(crate) fn variables(
             text,
         });
     }
-    match set.into_keys().next() {
-        None => Ok(layers),
-        Some(unknown) => {
-            let nearest = VARIABLES
-                .into_iter()
-                .map(|(name, _)| (strsim::damerau_levenshtein(name, &unknown), name))
-                .min()
-                .filter(|(distance, _)| *distance <= 4);
-            Err(Error::Plain {
+    // What is left belongs to someone else, unless it is nearly one of ours.
+    for unknown in set.into_keys() {
+        let near = |name: &&str| strsim::damerau_levenshtein(name, &unknown) <= 3;
+        if let Some(name) = VARIABLES.into_iter().map(|(name, _)| name).find(near) {
+            return Err(Error::Plain {
                 message: format!("{unknown}: no setting has this variable"),
-                hints: nearest.map(|(_, n)| format!("did you mean `{n}`?")).into_iter().collect(),
-            })
+                hints: vec![format!("did you mean `{name}`?")],
+            });
         }
     }
+    Ok(layers)
 }
 
 impl Layer {

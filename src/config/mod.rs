@@ -57,12 +57,14 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Reads all layers. `flags` are those of the command line.
+    /// Reads all layers. `flags` are those of the command line. Where nothing names a workspace,
+    /// it is the directory of the project file, else `near`, else the root of the repository,
+    /// else the current directory.
     ///
     /// # Errors
     /// When a file can't be read or says something that can't be understood; the error names the
     /// place.
-    pub(crate) fn load(flags: Vec<Layer>) -> Result<Config, Error> {
+    pub(crate) fn load(flags: Vec<Layer>, near: Option<PathBuf>) -> Result<Config, Error> {
         let cwd = std::env::current_dir().map_err(Error::file(Path::new("."), "can't be found"))?;
         let mut layers = vec![
             Layer::embedded(Part::Policy, policy::DEFAULT_TOML),
@@ -70,11 +72,9 @@ impl Config {
         ];
         layers.extend(files::user()?);
         let project = files::project(&cwd)?;
-        let root = match &project {
-            Some((root, _)) => root.clone(),
-            None => files::repository(&cwd).unwrap_or(cwd),
-        };
-        layers.extend(project.map(|(_, layer)| layer));
+        let (own, project) = project.unzip();
+        let root = own.or(near).or_else(|| files::repository(&cwd)).unwrap_or(cwd);
+        layers.extend(project);
         layers.extend(layer::variables(std::env::vars_os())?);
         layers.extend(flags);
         Config::from_layers(layers, root)
