@@ -115,10 +115,11 @@ pub(crate) struct Tree<'a> {
     pub(crate) requested: FxHashMap<PathId, Vec<PathId>>,
 }
 
-/// Whether the access says that the name was there (as far as a failed call can tell).
+/// Whether the access says that the name was there, as far as a failed call can tell: what is in
+/// the way of mkdir is nearly always the directory itself.
 fn there(access: &Access) -> bool {
     // EEXIST 17
-    access.errno == 0 || access.object != 0 || access.errno == 17
+    access.errno == 0 || access.object != 0 || (access.errno == 17 && access.op != Op::Mkdir)
 }
 
 impl<'a> Tree<'a> {
@@ -196,7 +197,7 @@ impl<'a> Tree<'a> {
             _ if failed => {
                 if !access.exists() {
                     facts.absent.add(index, access);
-                } else if there(access) && access.op != Op::Mkdir {
+                } else if there(access) {
                     facts.probe.add(index, access);
                 }
             }

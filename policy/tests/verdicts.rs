@@ -200,6 +200,7 @@ fn writes() {
             })
             .producer("/ws/t", Order::Unordered, Part::Temporary),
             Case::new("w009", |m| {
+                m.stat("/ws/old.o");
                 m.unlink("/ws/old.o");
                 m.rename("/ws/from", "/ws/b.d", FILE);
             })
@@ -464,4 +465,24 @@ fn policy_applies() {
             }),
         ],
     );
+}
+
+/// The shape that `--format json` gives to others.
+#[test]
+fn a_verdict_as_json_keeps_its_shape() {
+    let case = Case::new("r001 header", |m| {
+        m.read("/ws/include/cfg_x.h");
+        m.read("/ws/include/cfg_x.h");
+    });
+    let mut value = serde_json::to_value(case.verdict()).expect("JSON");
+    let verdict = value.as_object_mut().expect("an object");
+    for digest in ["recording", "policy"] {
+        let text = verdict.remove(digest).expect(digest);
+        let (hash, size) = text.as_str().and_then(|t| t.split_once('/')).expect("hash/size");
+        assert!(hash.len() == 64 && size.parse::<u64>().is_ok());
+    }
+    let text = serde_json::to_string_pretty(&value).expect("JSON");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("json", text));
 }

@@ -172,7 +172,9 @@ pub(crate) fn check(case: &mut Case<'_>) {
     }
     links(case, &paths, &mut found);
     for (id, facts) in &paths {
-        if facts.probe.happened() && !found.contains(id) {
+        // Of what the action changed, the rules on writes tell more.
+        let changed = case.tree.states.get(id).is_some_and(|s| s.changed);
+        if facts.probe.happened() && !changed && !found.contains(id) {
             look(case, *id, facts, Kind::Probe, facts.probe);
         }
     }

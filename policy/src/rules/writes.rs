@@ -117,12 +117,12 @@ uses as well.",
         severity: Severity::Error,
         message: "undeclared removal of {}",
         effect: "others may need {}, and a cache hit does not remove it",
-        line: Some(Fix::Output),
+        line: Some(Fix::Leftover),
         what: "A file that the action did not make was removed or renamed away, and it is not \
 declared.",
         why: "Other actions may need it, and a cache hit does not remove it.",
         example: "A rule cleans up with `rm -f *.o`.",
-        fix: "Declare the file as an output, or don't remove it.",
+        fix: "Declare the file as a side effect, or don't remove it.",
     },
 ];
 
