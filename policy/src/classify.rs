@@ -36,8 +36,10 @@ pub(crate) struct Change {
     pub(crate) empty: bool,
 }
 
-const NEED_NO_READ: Roles =
-    Roles::INPUT.and(Roles::INPUT_TREE).and(Roles::SIDE_EFFECT).and(Roles::TEMPORARY);
+const DECLARED: Roles = Roles::INPUT.and(Roles::INPUT_TREE);
+
+/// What the action makes itself: what of it is there beforehand comes from an earlier run.
+const MADE: Roles = Roles::OUTPUT.and(Roles::SIDE_EFFECT).and(Roles::TEMPORARY);
 
 impl Judge<'_> {
     /// The rule that a look at something existing breaks. `path` is the canonical name,
@@ -70,7 +72,7 @@ impl Judge<'_> {
             return None;
         }
         let mut roles = self.declared.roles(path);
-        if roles.any(NEED_NO_READ) {
+        if roles.any(DECLARED) {
             return None;
         }
         let exempt = match scope {
@@ -79,7 +81,7 @@ impl Judge<'_> {
             _ => false,
         };
         let exempt = exempt || self.policy.strictness == Strictness::Generated;
-        if exempt && self.producers.is_empty() && !roles.any(Roles::OUTPUT) {
+        if exempt && self.producers.is_empty() && !roles.any(MADE) {
             return None;
         }
         // Links lead out of the toolchain into /etc and the like: either end is enough here too.
@@ -90,10 +92,10 @@ impl Judge<'_> {
                 scope == Scope::Outside && self.declared.scope(&name) == Scope::Toolchain;
         }
         let exempt = exempt || (from_toolchain && self.policy.strictness < Strictness::All);
-        if roles.any(NEED_NO_READ) {
+        if roles.any(DECLARED) {
             return None;
         }
-        if roles.any(Roles::OUTPUT) {
+        if roles.any(MADE) {
             // Tools look at what they are about to replace; that alone changes nothing.
             let looks = matches!(kind, Kind::Probe | Kind::Link);
             return (!looks).then_some(Hit::of(Rule::R008));
@@ -183,7 +185,7 @@ impl Judge<'_> {
             return None;
         }
         // What is declared by name is taken to have been there.
-        let input = if change.existed.is_none() { Roles::INPUT } else { NEED_NO_READ };
+        let input = if change.existed.is_none() { Roles::INPUT } else { DECLARED };
         if change.existed != Some(false) && roles.is_input() && roles.any(input) {
             return Some(Hit::of(Rule::W004));
         }

@@ -62,7 +62,8 @@ pub struct Declaration {
     pub depfile: Option<Depfile>,
     /// Files and whole directories that it makes.
     pub outputs: Vec<Vec<u8>>,
-    /// Files and globs that it may leave behind and that are never restored from a cache.
+    /// Files and globs that it may leave behind and that are never restored from a cache. What it
+    /// reads of them must be declared as an input too.
     pub side_effects: Vec<Pattern>,
     /// Files and globs that it makes and removes again.
     pub temporary: Vec<Pattern>,

@@ -258,7 +258,10 @@ impl<'a> Tree<'a> {
                 break;
             }
             left -= 1;
-            if !rest.iter().any(|part| part == b"..") {
+            if self.states.get(&link).is_some_and(|state| state.own_since != NEVER) {
+                // A link that the action made itself declares nothing of what it leads to.
+                names.clear();
+            } else if !rest.iter().any(|part| part == b"..") {
                 let mut name = reached.clone();
                 for part in rest.iter().rev() {
                     name.push(b'/');

@@ -264,6 +264,22 @@ fn tricky() {
                     "/usr/include/stdio.h",
                 );
             }),
+            Case::new("own link launders nothing", |m| {
+                m.add(Kind::Write, Op::Symlink, "/ws/x.tmp").object = LINK;
+                m.read_over("/ws/x.tmp", "secret.h", "/ws/x.tmp", "/ws/secret.h");
+                m.unlink("/ws/x.tmp");
+            })
+            .declaring(|d| {
+                d.files.push(b"x.tmp".to_vec());
+                d.temporary = patterns(&["*.tmp"]);
+            }),
+            Case::new("side effect of an earlier run", |m| {
+                m.stat("/ws/log");
+                m.read("/ws/log");
+                m.truncate("/ws/log");
+                m.add(Kind::Write, Op::Open, "/ws/log2");
+            })
+            .declaring(|d| d.side_effects = patterns(&["log*"])),
             Case::new("link out of the toolchain", |m| {
                 let asked = "/usr/share/locale/locale.alias";
                 m.read_over(asked, "/etc/locale.alias", asked, "/etc/locale.alias");

@@ -111,7 +111,8 @@ declared. Directories need no declaration.",
 too, but read it first.",
         why: "The output depends on the previous output, so a clean build gives another result.",
         example: "A script appends to its output instead of writing it anew.",
-        fix: "Remove the output before the command, or write to a new file and rename it.",
+        fix: "Remove the output before the command, or write to a new file and rename it. State that must \
+stay from run to run is an input too: declare it as both.",
     },
     RuleDoc {
         rule: Rule::R009,
