@@ -37,9 +37,9 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
     let recording = super::read_recording(&args.recording)?;
     let argv = recording.header.command.iter().cloned().map(OsString::from_vec).collect();
     let cwd = &recording.header.cwd;
-    let (_, mut declaration) = args.declared.resolve(argv, Some(cwd), &config)?;
+    let (argv, mut declaration) = args.declared.resolve(argv, Some(cwd), &config)?;
     // The directory that `run` gave the action, if it was `run`.
-    let scratch = scratch::path(&declaration.workspace, &declaration.name)?;
+    let scratch = scratch::path(&declaration, &argv)?;
     declaration.temporary_directory = Some(scratch.into_os_string().into_vec());
     load_depfile(&mut declaration)?;
     let verdict = super::judge(&declaration, &config, &recording);

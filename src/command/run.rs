@@ -105,7 +105,7 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     let config = Config::load(args.layers()?, args.declared.directory())?;
     printer.configure(config.color);
     let (argv, mut declaration) = args.declared.resolve(args.argv, None, &config)?;
-    let scratch = Scratch::create(&declaration.workspace, &declaration.name)?;
+    let scratch = Scratch::create(&declaration, &argv)?;
     declaration.temporary_directory = Some(scratch.path().as_os_str().as_bytes().to_vec());
     let (env, undeclared) = environment(
         &declaration.environment,
