@@ -127,7 +127,7 @@ rust_for_all() {
     if [ ! -x "$copy/bin/rustc" ]; then
         rm -rf "$copy" "$copy.new"
         mkdir -p "$copy.new/lib/rustlib"
-        for part in bin lib/*.so lib/rustlib/*-linux-*; do
+        for part in bin lib/*.so* lib/rustlib/*-linux-*; do
             for file in "$sysroot"/$part; do
                 mkdir -p "$copy.new/$(dirname "${file#"$sysroot"/}")"
                 # Hard links where they can be made.
