@@ -4,9 +4,10 @@
 //! the directory doesn't see it, and `kill -9` leaves nothing behind.
 
 use crate::error::Error;
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::unistd::linkat;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -16,16 +17,30 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Output {
     file: File,
     target: PathBuf,
+    /// The target is a device or pipe: it is written to, never replaced.
+    special: bool,
 }
 
 impl Output {
-    /// Opens a nameless file in the directory of `target`.
+    /// Opens a nameless file in the directory of `target`, or of what it links to.
     ///
     /// # Errors
     /// When that directory can't be written.
     pub(crate) fn create(target: &Path) -> Result<Output, Error> {
-        let file = nameless(directory(target)).map_err(Error::file(target, "can't write"))?;
-        Ok(Output { file, target: target.to_owned() })
+        let open = || -> io::Result<Output> {
+            let special = match fs::metadata(target) {
+                Ok(metadata) if metadata.is_dir() => return Err(Errno::EISDIR.into()),
+                Ok(metadata) => !metadata.is_file(),
+                Err(_) => false,
+            };
+            if special {
+                let file = nameless(&std::env::temp_dir())?;
+                return Ok(Output { file, target: target.to_owned(), special });
+            }
+            let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
+            Ok(Output { file: nameless(directory(&target))?, target, special })
+        };
+        open().map_err(Error::file(target, "can't write"))
     }
 
     /// The open file.
@@ -33,13 +48,23 @@ impl Output {
         &mut self.file
     }
 
+    /// A directory with room for what is to be written.
+    pub(crate) fn room(&self) -> PathBuf {
+        if self.special { std::env::temp_dir() } else { directory(&self.target).to_owned() }
+    }
+
     /// Gives the file its name, in place of what had that name before.
     ///
     /// # Errors
     /// When it can't be linked or renamed.
     pub(crate) fn commit(self) -> Result<(), Error> {
-        let Output { mut file, target } = self;
+        let Output { mut file, target, special } = self;
         let name = |file: &mut File| -> io::Result<()> {
+            if special {
+                file.rewind()?;
+                io::copy(file, &mut OpenOptions::new().write(true).open(&target)?)?;
+                return Ok(());
+            }
             // linkat can't replace a file, rename can.
             let mut builder = tempfile::Builder::new();
             builder.prefix(".airtight-");
@@ -103,6 +128,31 @@ mod tests {
         output.commit()?;
         assert_eq!(std::fs::read_dir(dir.path())?.count(), 1);
         assert_eq!(std::fs::read(&target)?, b"new");
+        Ok(())
+    }
+
+    #[test]
+    fn links_and_pipes_stay_what_they_are() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let [file, link, pipe] = ["file", "link", "pipe"].map(|name| dir.path().join(name));
+        fs::write(&file, "old")?;
+        std::os::unix::fs::symlink("file", &link)?;
+        let mut output = Output::create(&link)?;
+        output.file().write_all(b"new")?;
+        output.commit()?;
+        assert!(link.symlink_metadata()?.is_symlink());
+        assert_eq!(fs::read(&file)?, b"new");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU)?;
+        // Open both ways, so that nobody waits.
+        let mut reader = OpenOptions::new().read(true).write(true).open(&pipe)?;
+        let mut output = Output::create(&pipe)?;
+        output.file().write_all(b"data")?;
+        output.commit()?;
+        let mut data = [0; 4];
+        io::Read::read_exact(&mut reader, &mut data)?;
+        assert_eq!(&data, b"data");
+        assert!(!pipe.symlink_metadata()?.is_file());
+        assert!(Output::create(dir.path()).is_err());
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Writes a recording to a file while the command runs.
 
 use crate::error::Error;
-use crate::output::{Output, directory, nameless};
+use crate::output::{Output, nameless};
 use airtight_recording::{BinarySource, Digest, Event, Sink, binary, json};
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
@@ -56,7 +56,7 @@ impl Recorder {
         let mut open = || -> io::Result<binary::Writer<File>> {
             binary::Writer::new(match (&mut output, format) {
                 (Some(output), Format::Binary) => output.file().try_clone()?,
-                (Some(_), Format::Json) => nameless(directory(&target))?,
+                (Some(output), Format::Json) => nameless(&output.room())?,
                 (None, _) => nameless(&std::env::temp_dir())?,
             })
         };
