@@ -98,6 +98,27 @@ fn i386_calls_of_its_own() {
 }
 
 #[test]
+fn x32() {
+    // A kernel without x32 answers ENOSYS and touches nothing; one with it does the work.
+    let found = std::process::Command::new(crate::harness::program("ops.x32"))
+        .arg("stat :/ &buf")
+        .output()
+        .expect("ops.x32");
+    match found.stdout.as_slice() {
+        b"stat = ENOSYS\n" => {
+            let calls: Vec<String> = CALLS
+                .iter()
+                .map(|c| format!("{} = ENOSYS", c.split(" = ").next().unwrap_or(c)))
+                .collect();
+            Case::ops_by("ops.x32", SETUP, &calls).facts::<&str>(&[]);
+        }
+        _ => {
+            Case::ops_by("ops.x32", SETUP, &CALLS).facts(&FACTS);
+        }
+    }
+}
+
+#[test]
 fn a_program_of_bare_instructions() {
     Case::run("file in text\nlink l in", &["bare.bare"]).facts(&[
         "link l",

@@ -109,6 +109,23 @@ fn rename_by_exchange() {
 }
 
 #[test]
+fn rename_by_exchange_of_directories() {
+    let calls = ["renameat2 AT_FDCWD :a AT_FDCWD :b RENAME_EXCHANGE", "open :a/g O_RDONLY"];
+    // Each tree is gone from one place and is new at the other.
+    Case::ops("file a/f\nfile b/g", &calls).facts(&[
+        "write a",
+        "write b",
+        "write a/g",
+        "write b/f",
+        "delete a/f",
+        "delete b/g",
+        "?delete a",
+        "?delete b",
+        "read a/g",
+    ]);
+}
+
+#[test]
 fn names_below_a_directory_renamed_under_the_cwd() {
     let calls = [
         "chdir :d/e",
@@ -132,6 +149,30 @@ fn names_below_a_directory_renamed_under_the_cwd() {
         "probe+ n/g",
         "probe- n/e/gone",
         "write n/e/new",
+    ]);
+}
+
+#[test]
+fn names_by_the_descriptor_of_a_renamed_directory() {
+    let calls = [
+        "a: open :d/e O_PATH",
+        "b: open :d/e/f O_RDWR",
+        "rename :d :n",
+        "openat @a :f O_RDONLY",
+        "newfstatat @a :no &buf 0 = ENOENT",
+        "fchmod @b 0600",
+    ];
+    Case::ops("file d/e/f", &calls).facts(&[
+        "probe+ d/e",
+        "read d/e/f",
+        "delete d",
+        "delete d/e",
+        "delete d/e/f",
+        "write n",
+        "write n/e",
+        "write n/e/f",
+        "read n/e/f",
+        "probe- n/e/no",
     ]);
 }
 
@@ -222,4 +263,19 @@ fn made_and_removed() {
 fn removed_and_made_again() {
     let calls = ["unlink :f", "open :f O_WRONLY|O_CREAT 0644", "stat :f &buf"];
     Case::ops("file f", &calls).facts(&["delete f", "write f", "probe+ f"]);
+}
+
+#[test]
+fn a_removed_cwd() {
+    let calls =
+        ["mkdir :d 0755", "chdir :d", "rmdir :$T/d", "open :f O_RDONLY = ENOENT", "stat :.. &buf"];
+    // The directory has no name any more; what is in it is absent under its old one.
+    Case::ops("", &calls).facts(&[
+        "write d",
+        "probe+ d",
+        "delete d",
+        "?probe- d",
+        "?probe- d/f",
+        "probe+ .",
+    ]);
 }

@@ -34,17 +34,6 @@ fn names_relative_to_a_descriptor() {
 }
 
 #[test]
-fn a_descriptor_that_is_no_directory() {
-    let calls = [
-        "d: open :f O_RDONLY",
-        "openat @d :g O_RDONLY = ENOTDIR",
-        "openat 77 :g O_RDONLY = EBADF",
-        "openat 77 :$T/f O_RDONLY",
-    ];
-    Case::ops("file f\nfile g", &calls).facts(&["read f", "?probe- f/g", "?probe+ f"]);
-}
-
-#[test]
 fn the_cwd_by_descriptor() {
     let calls = ["d: open :d O_PATH", "fchdir @d", "open :f O_RDONLY", "open :../g O_RDONLY"];
     Case::ops("file d/f\nfile g", &calls).facts(&["probe+ d", "read d/f", "read g"]);
@@ -110,6 +99,23 @@ fn openat2_that_may_not_leave() {
 }
 
 #[test]
+fn openat2_without_links() {
+    let calls = [
+        "openat2 AT_FDCWD :l &how:O_RDONLY,0,RESOLVE_NO_SYMLINKS 24 = ELOOP",
+        "openat2 AT_FDCWD :m/f &how:O_RDONLY,0,RESOLVE_NO_SYMLINKS 24 = ELOOP",
+        "openat2 AT_FDCWD :f &how:O_RDONLY,0,RESOLVE_NO_SYMLINKS 24",
+    ];
+    Case::ops("file f\nfile d/f\nlink l f\nlink m d", &calls).facts(&[
+        "?link l",
+        "?probe+ l",
+        "?link m",
+        "?probe+ m",
+        "?probe+ m/f",
+        "read f",
+    ]);
+}
+
+#[test]
 fn openat2_with_a_structure_of_another_size() {
     let calls = [
         "openat2 AT_FDCWD :f &how:O_RDONLY,0,0 8 = EINVAL",
@@ -117,6 +123,14 @@ fn openat2_with_a_structure_of_another_size() {
         "openat2 AT_FDCWD :g &bad 24 = EFAULT",
     ];
     Case::ops("file f\nfile g", &calls).facts(&["read f", "?probe+ f", "?probe+ g"]);
+}
+
+#[test]
+fn inherited_descriptors() {
+    // The shell opens them before the trace begins; airtight and what it runs inherit them.
+    Case::run("file in text\nfile out\nfile both", &["ops"])
+        .within(&["/bin/sh", "-c", "exec \"$@\" 3<in 4>>out 5<>both", "sh"])
+        .facts(&["read in", "write out", "read both", "write both"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the kernel loads inside an exec: no system call shows it.
 
-use crate::harness::{Case, Ended, program};
+use crate::harness::{Case, Ended, Launch, World, program};
 use std::path::Path;
 
 /// The canonical name of the dynamic loader of an architecture.
@@ -168,6 +168,17 @@ fn a_script_with_a_missing_interpreter() {
 }
 
 #[test]
+fn a_script_with_an_interpreter_that_may_not_be_executed() {
+    let trace = Case::ops("file i\nscript s #!$T/i\\n", &["spawn :./s = EACCES"]).facts(&[
+        "probe+ i",
+        "?exec s",
+        "?probe+ s",
+        "?read s",
+    ]);
+    assert!(trace.facts.inside.len() > 1, "the script was read: {:?}", trace.facts);
+}
+
+#[test]
 fn a_script_with_a_line_of_256_bytes() {
     // The kernel reads 256 bytes; what is longer is cut, and a name that is cut is refused.
     let part = "p".repeat(100);
@@ -248,10 +259,19 @@ fn the_search_path() {
 
 #[test]
 fn the_first_program_is_searched_too() {
-    // 127 and no run at all.
-    let trace = std::process::Command::new(env!("CARGO_BIN_EXE_airtight"))
-        .args(["trace", "--format", "json", "-o", "/dev/null", "--", "no-such-program-anywhere"])
-        .output()
-        .expect("airtight");
-    assert_eq!(trace.status.code(), Some(127));
+    // 127 or 126, and no recording.
+    for (name, code) in
+        [("no-such-program-anywhere", 127), ("./no", 127), ("./f", 126), ("./d", 126)]
+    {
+        let world = World::new("file f\ndir d", false);
+        world.build();
+        let recording = world.recording();
+        let file = recording.to_str().expect("a UTF-8 path");
+        let airtight = env!("CARGO_BIN_EXE_airtight");
+        let argv = [airtight, "trace", "--format", "json", "-o", file, "--", name];
+        let run = Launch::new(&world, &argv.map(str::to_owned), false).end();
+        assert_eq!(run.status, Ended::Code(code), "{name}: {}", run.stderr_text());
+        assert!(run.stderr_text().contains(name), "{}", run.stderr_text());
+        assert!(!recording.exists(), "{name}: a recording of nothing");
+    }
 }

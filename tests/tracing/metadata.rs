@@ -20,6 +20,32 @@ fn asking_for_what_exists() {
 }
 
 #[test]
+fn asking_for_what_is_absent() {
+    let calls = [
+        "stat :a &buf = ENOENT",
+        "lstat :b &buf = ENOENT",
+        "newfstatat AT_FDCWD :c &buf 0 = ENOENT",
+        "statx AT_FDCWD :d 0 STATX_ALL &buf = ENOENT",
+        "access :e R_OK = ENOENT",
+        "faccessat AT_FDCWD :f F_OK = ENOENT",
+        "faccessat2 AT_FDCWD :g R_OK AT_EACCESS = ENOENT",
+        "statfs :h &buf = ENOENT",
+        "getxattr :i :user.x &buf 100 = ENOENT",
+        "llistxattr :j &buf 100 = ENOENT",
+        "chdir :k = ENOENT",
+        "chmod :l 0644 = ENOENT",
+        "truncate :m 0 = ENOENT",
+        "utimensat AT_FDCWD :n 0 0 = ENOENT",
+        "setxattr :o :user.x &buf 1 0 = ENOENT",
+        "chown :p 0 0 = ENOENT",
+        "name_to_handle_at AT_FDCWD :q &handle &buf 0 = ENOENT",
+        "open_tree AT_FDCWD :r 0 = ENOENT",
+    ];
+    let facts: Vec<String> = "abcdefghijklmnopqr".chars().map(|c| format!("probe- {c}")).collect();
+    Case::ops("", &calls).facts(&facts);
+}
+
+#[test]
 fn links_are_followed_or_kept() {
     let calls = [
         "newfstatat AT_FDCWD :a &buf AT_SYMLINK_NOFOLLOW",

@@ -53,6 +53,23 @@ fn bind_mount_of_a_file() {
 }
 
 #[test]
-fn entering_the_namespace_of_another() {
-    both("file a/f\nfile b/f", "setns", exactly(&["read a/f", "?probe+ a", "?probe+ b"]));
+fn tmpfs_over_a_directory() {
+    // What is in the tmpfs has no name outside: no fact may speak of the directory it covers.
+    both("file d/f", "tmpfs", |trace| trace.facts.assert_exactly(&["?probe+ d"]));
+}
+
+#[test]
+fn detached_mount() {
+    // Its names can be had by device and inode only: they are right, or the recording says no.
+    both("file a/f", "detached", |trace| {
+        let sign = if trace.reasons.is_empty() { "" } else { "?" };
+        let facts = ["read a/f", "probe- a/no"].map(|f| format!("{sign}{f}"));
+        trace.facts.assert_exactly(&[&facts[..], &["?probe+ a".to_owned()]].concat());
+    });
+}
+
+#[test]
+fn pivot_root() {
+    let facts = ["?probe+ d", "read d/f", "probe- d/no"];
+    both("file d/f\nfile f", "pivot", exactly(&facts));
 }

@@ -188,6 +188,16 @@ fn a_nameless_file() {
 }
 
 #[test]
+fn a_nameless_file_that_gets_a_name() {
+    let calls = [
+        "a: open :d O_RDWR|O_TMPFILE 0600",
+        "write @a &buf 3",
+        "linkat AT_FDCWD :/proc/self/fd/3 AT_FDCWD :d/f AT_SYMLINK_FOLLOW",
+    ];
+    Case::ops("dir d", &calls).facts(&["?probe+ d", "?write d", "write d/f"]);
+}
+
+#[test]
 fn a_pipe_with_a_name() {
     let calls =
         ["mknod :p S_IFIFO|0600 0", "a: open :p O_RDWR", "write @a &buf 3", "read @a &buf 3"];

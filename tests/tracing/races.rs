@@ -13,6 +13,11 @@ fn flip(call: &str, truths: &[&str]) {
 }
 
 #[test]
+fn open() {
+    flip("open", &["read yes", "probe- nop"]);
+}
+
+#[test]
 fn stat() {
     flip("stat", &["probe+ yes", "probe- nop"]);
 }
@@ -20,4 +25,22 @@ fn stat() {
 #[test]
 fn access() {
     flip("access", &["probe+ yes", "probe- nop"]);
+}
+
+#[test]
+fn chmod() {
+    flip("chmod", &["write yes", "probe- nop"]);
+}
+
+#[test]
+fn unlink() {
+    flip("unlink", &["delete yes", "write yes", "probe- nop"]);
+}
+
+#[test]
+fn rename() {
+    flip(
+        "rename",
+        &["delete yes", "write to", "delete to", "write yes", "probe- nop", "probe- to"],
+    );
 }

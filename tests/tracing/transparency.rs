@@ -101,6 +101,17 @@ fn ctrl_backslash() {
 }
 
 #[test]
+fn ctrl_z_and_continuing() {
+    let screen = ["ready", "continued", "ready", "read line", "stopped 20", "exit 3"];
+    at_terminal("ctrl-z", "job", &screen);
+}
+
+#[test]
+fn reading_in_the_background() {
+    at_terminal("background", "read", &["ready", "read line", "stopped 21", "exit 0"]);
+}
+
+#[test]
 fn stopping_itself() {
     at_terminal("plain", "stop-itself", &["and on", "stopped 19", "exit 4"]);
 }

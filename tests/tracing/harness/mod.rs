@@ -6,7 +6,7 @@ mod run;
 mod world;
 
 pub(crate) use build::program;
-pub(crate) use facts::{Facts, Trace};
+pub(crate) use facts::Trace;
 pub(crate) use run::{Ended, Launch, is_root, left_behind};
 pub(crate) use world::World;
 

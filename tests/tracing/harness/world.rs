@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// A temporary directory `w` that can be built again and again at the same place, and a place
 /// beside it for the recording.
@@ -80,7 +81,12 @@ impl World {
             fs::create_dir_all(path.parent().unwrap_or(&self.directory))?;
         }
         match verb {
-            "file" => fs::write(&path, text),
+            "file" => {
+                fs::write(&path, text)?;
+                // Not fresh: of a file as young as the clock's grain nobody can say afterwards
+                // whether it was changed.
+                fs::File::options().append(true).open(&path)?.set_modified(SystemTime::UNIX_EPOCH)
+            }
             "script" => {
                 fs::write(&path, text)?;
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
