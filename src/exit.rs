@@ -1,8 +1,6 @@
 //! Every way in which `airtight` ends. Part of the stable contract: numbers never change meaning.
 
 use airtight_recording::Exit;
-use nix::sys::prctl;
-use signal_hook::low_level;
 use std::process::ExitCode;
 
 /// How this process ends.
@@ -65,11 +63,7 @@ impl Status {
     /// Ends the process: by its own signal where the child died of one, else with a code.
     pub(crate) fn end(self) -> ExitCode {
         if let Status::Signal(signal) = self {
-            // The child left its own core file. One of ours would only hide it.
-            let _ = prctl::set_dumpable(false);
-            // Real-time signals have no entry in signal-hook's table, and no handler of ours.
-            let _ = low_level::emulate_default_handler(signal);
-            let _ = low_level::raise(signal);
+            airtight_tracer::die_by(signal);
         }
         ExitCode::from(self.code())
     }

@@ -1,11 +1,7 @@
 //! Lets the judge answer the tracer.
 
 use airtight_policy::{Answer, Declaration, Enforcer, Policy, enforces};
-use airtight_recording::Kind;
 use airtight_tracer::{Attempt, Guard, Reaction};
-
-/// `S_IFDIR` of inode(7).
-const DIRECTORY: u32 = 0o040_000;
 
 struct Judge<'a>(Enforcer<'a>);
 
@@ -23,8 +19,7 @@ pub(crate) fn of<'a>(
 
 impl Guard for Judge<'_> {
     fn decide(&mut self, attempt: &Attempt<'_>) -> Reaction {
-        let &Attempt { path, requested, kind, exists, own } = attempt;
-        let object = if kind == Kind::List { DIRECTORY } else { 0 };
+        let &Attempt { path, requested, kind, exists, object, own } = attempt;
         let attempt = airtight_policy::Attempt { path, requested, kind, exists, own, object };
         match self.0.decide(&attempt) {
             Answer::Allow => Reaction::Allow,

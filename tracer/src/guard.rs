@@ -13,6 +13,8 @@ pub struct Attempt<'a> {
     pub kind: Kind,
     /// Whether the path exists now.
     pub exists: bool,
+    /// File type bits of what exists, as in `st_mode & S_IFMT`; 0 when absent.
+    pub object: u32,
     /// Whether this process tree has itself written the path earlier.
     pub own: bool,
 }

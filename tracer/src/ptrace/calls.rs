@@ -508,15 +508,15 @@ impl Tracer<'_, '_> {
                 requested: &look.requested,
                 kind,
                 exists: look.stat().is_some(),
+                object: look.object(),
                 own: self.log.own(&look.path),
             };
-            let errno = match guard.decide(&attempt) {
+            let reaction = guard.decide(&attempt);
+            let errno = match reaction {
                 Reaction::Allow => continue,
-                Reaction::Deny => libc::EACCES,
                 Reaction::Hide => libc::ENOENT,
-                Reaction::Kill => libc::EACCES,
+                Reaction::Deny | Reaction::Kill => libc::EACCES,
             };
-            let kill = guard.decide(&attempt) == Reaction::Kill;
             let tgid = self.tasks[&tid].tgid;
             let (path, requested) = (look.path.clone(), look.requested.clone());
             let fact = Fact {
@@ -526,7 +526,7 @@ impl Tracer<'_, '_> {
                 requested: &requested,
                 other: &[],
                 errno: errno as u16,
-                flags: 0,
+                flags: p.flags as u32,
                 object: look.object(),
             };
             self.log.begin();
@@ -535,7 +535,7 @@ impl Tracer<'_, '_> {
                 self.log.note(id, HostKind::Enforced, &path, errno as u16);
             }
             regs::skip_call(tid, -i64::from(errno))?;
-            if kill {
+            if reaction == Reaction::Kill {
                 self.kill_all();
             }
             return Ok(None);

@@ -159,8 +159,8 @@ pub fn die_by(signal: i32) {
     let (size, none) = (size_of::<u64>(), ptr::null_mut::<u64>());
     // SAFETY: the structures are live and as large as the kernel reads; integers otherwise.
     unsafe {
-        let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        libc::setrlimit(libc::RLIMIT_CORE, &raw const no_core);
+        // The child left its own core file. One of ours would only hide it.
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
         libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), none, size);
         let (pid, tid) = (libc::getpid(), libc::gettid());
         libc::syscall(libc::SYS_tgkill, pid, tid, signal);
