@@ -215,10 +215,12 @@ fn tell(
 
 /// Says why the tree was killed: no verdict is given on an action that died of a signal.
 fn tell_killing(recording: &Recording, config: &Config, printer: &Printer) {
-    let enforced = recording.host.iter().filter(|note| note.kind == HostKind::Enforced);
+    let mut enforced = recording.host.iter().filter(|note| note.kind == HostKind::Enforced);
     let kills = config.policy.reaction == Reaction::Kill
         || config.policy.reaction_of.values().any(|reaction| *reaction == Reaction::Kill);
-    if let (true, Some(Exit::Signal(9)), Some(note)) = (kills, recording.exit(), enforced.last()) {
+    if let (true, Some(Exit::Signal(9)), Some(note)) =
+        (kills, recording.exit(), enforced.next_back())
+    {
         let path = super::shown(&note.detail);
         printer.error(&format!("killed because of {path}, as the policy demands"), &[]);
     }

@@ -131,6 +131,31 @@ fn linters_end_with_0_or_1() {
     site.run(&["doctor"]).code(0);
 }
 
+/// Makes the recording `t.json` incomplete.
+fn lose_an_event(site: &Site) {
+    let text = site.read("t.json");
+    let mut recording: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    recording["state"] = "incomplete".into();
+    recording["reasons"] =
+        serde_json::json!([{"code": "lost-event", "detail": "an event is lost"}]);
+    site.write("t.json", recording.to_string());
+}
+
+#[test]
+fn a_judged_recording_that_is_only_incomplete_is_121() {
+    let site = Site::new();
+    site.run(&["trace", "--format", "json", "-o", "t.json", "--", "true"]).silent(0);
+    lose_an_event(&site);
+    let end = site.run(&["check", "t.json", "--format", "short"]);
+    end.code(121);
+    assert!(end.stdout.contains("error[I002] "), "{}", end.show());
+    // A finding is certain in spite of that.
+    site.write("in", "");
+    site.run(&["trace", "--format", "json", "-o", "t.json", "--", "cat", "in"]).silent(0);
+    lose_an_event(&site);
+    site.run(&["check", "t.json"]).code(1);
+}
+
 #[test]
 fn nothing_runs_untraced_by_accident() {
     let site = Site::new();
