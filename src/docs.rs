@@ -7,6 +7,10 @@ use std::path::Path;
 #[test]
 fn the_reference_of_the_command_line_is_current() {
     let mut text = String::from(include_str!("docs.md"));
+    text += "\n## Variables\n\n| variable | setting |\n|---|---|\n";
+    for (variable, setting) in config::VARIABLES {
+        text += &format!("| `{variable}` | `{setting}` |\n");
+    }
     let mut definition = cli::definition().term_width(100);
     definition.build();
     pages(&mut text, &mut definition, 2);

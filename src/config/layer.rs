@@ -39,7 +39,7 @@ pub(crate) struct Layer {
 }
 
 /// Single settings that have a variable of their own.
-const VARIABLES: [(&str, &str); 10] = [
+pub(crate) const VARIABLES: [(&str, &str); 10] = [
     ("AIRTIGHT_FORMAT", "display.format"),
     ("AIRTIGHT_COLOR", "display.color"),
     ("AIRTIGHT_ALL", "display.all"),

@@ -10,6 +10,8 @@ mod show;
 mod types;
 
 pub(crate) use files::PROJECT_FILE;
+#[cfg(test)]
+pub(crate) use layer::VARIABLES;
 pub(crate) use layer::{Layer, Origin, Part, flag};
 pub(crate) use show::{Shown, show};
 pub(crate) use types::{Backend, Format, OnUntraceable, add, parse_duration};
