@@ -50,7 +50,7 @@ impl Site {
             .args(args)
             .current_dir(self.path(""))
             .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.root().join("home"))
             .env("TMPDIR", self.root().join("tmp"))
             .env("LC_ALL", "C")

@@ -69,7 +69,7 @@ static const struct { const char *name; long number; } calls[] = {
     N(setxattr) N(lsetxattr) N(fsetxattr) N(removexattr) N(lremovexattr) N(fremovexattr)
     W(setxattrat) W(getxattrat) W(listxattrat) W(removexattrat) W(file_getattr) W(file_setattr)
     N(name_to_handle_at) N(open_by_handle_at) N(open_tree) W(open_tree_attr)
-    N(inotify_init1) N(inotify_add_watch) N(socket) N(bind) N(connect) N(dup) N(dup3) N(fcntl)
+    N(inotify_init1) N(inotify_add_watch) N(socket) N(bind) N(connect) N(sendto) N(dup) N(dup3) N(fcntl)
     N(copy_file_range) N(sendfile) N(io_uring_setup) N(userfaultfd) N(memfd_create) N(umask)
     N(swapon) N(acct) N(quotactl) N(mount) N(umount2) N(unshare) N(fanotify_init) N(fanotify_mark)
 #if !defined INT80 && !defined __i386__

@@ -245,6 +245,18 @@ fn sockets_with_names() {
     Case::ops("file f", &calls).facts(&["probe+ f"]);
     let calls = ["a: socket AF_UNIX SOCK_STREAM 0", "connect @a &sun:s 110 = ENOENT"];
     Case::ops("", &calls).facts(&["probe- s"]);
+    let calls = ["a: socket AF_UNIX SOCK_STREAM 0", "connect @a &sun:l 110 = ECONNREFUSED"];
+    Case::ops("file f\nlink l f", &calls).facts(&["link l", "probe+ f"]);
+    let calls = ["a: socket AF_UNIX SOCK_DGRAM 0", "sendto @a &buf 4 0 &sun:d/s 110 = ENOENT"];
+    Case::ops("", &calls).facts(&["probe- d"]);
+    let calls = [
+        "a: socket AF_UNIX SOCK_DGRAM 0",
+        "bind @a &sun:s 110",
+        "b: socket AF_UNIX SOCK_DGRAM 0",
+        "sendto @b &buf 4 0 &sun:s 110",
+        "connect @b &sun:s 110",
+    ];
+    Case::ops("", &calls).facts(&["write s", "?probe+ s"]);
 }
 
 #[test]

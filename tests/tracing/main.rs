@@ -18,5 +18,6 @@ mod paths;
 mod processes;
 mod races;
 mod refused;
+mod stress;
 mod survivors;
 mod transparency;

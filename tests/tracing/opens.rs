@@ -103,6 +103,11 @@ fn a_shared_writable_mapping_is_a_write() {
 }
 
 #[test]
+fn a_mapping_that_becomes_writable() {
+    Case::run("file f abc", &["mapping"]).facts(&["read f", "write f"]);
+}
+
+#[test]
 fn a_private_or_readable_mapping_is_none() {
     let calls = [
         "a: open :f O_RDWR",

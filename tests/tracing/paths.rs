@@ -300,6 +300,12 @@ fn opening_a_descriptor_by_name_opens_its_file() {
     Case::ops("file f", &calls).facts(&["probe+ f", "read f"]);
     let calls = ["a: open :d O_PATH", "open :/proc/self/fd/3/f O_RDONLY"];
     Case::ops("file d/f", &calls).facts(&["probe+ d", "read d/f"]);
+    let calls = [
+        "a: open :f O_RDONLY",
+        "open :/dev/fd/3 O_WRONLY",
+        "open :/proc/thread-self/fd/3 O_RDONLY",
+    ];
+    Case::ops("file f", &calls).facts(&["read f", "write f"]);
     let calls = ["open :/proc/self/cwd/f O_RDONLY", "open :/proc/self/root$T/g O_RDONLY"];
     Case::ops("file f\nfile g", &calls).facts(&["read f", "read g"]);
 }

@@ -36,11 +36,3 @@ fn chmod() {
 fn unlink() {
     flip("unlink", &["delete yes", "write yes", "probe- nop"]);
 }
-
-#[test]
-fn rename() {
-    flip(
-        "rename",
-        &["delete yes", "write to", "delete to", "write yes", "probe- nop", "probe- to"],
-    );
-}

@@ -51,6 +51,18 @@ fn strace_inside() {
     );
 }
 
+#[test]
+fn ourselves_inside() {
+    // The kernel allows one tracer: the inner one says so and runs nothing.
+    let airtight = env!("CARGO_BIN_EXE_airtight");
+    let argv = [airtight, "trace", "-o", "inner", "--", "/bin/cat", "f"];
+    let trace =
+        Case::run("file f text", &argv).prints_otherwise().exits_otherwise().files_vary().trace();
+    assert_eq!(trace.run.status, Ended::Code(125), "{}", trace.run.stderr_text());
+    assert_eq!(trace.run.stdout_text(), "");
+    assert!(!trace.facts.inside.contains("read f"), "{:?}", trace.facts);
+}
+
 const WORLD: &str = "file f\nfile g";
 
 fn filter(argv: &[&str]) -> Case {

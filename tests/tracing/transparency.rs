@@ -21,6 +21,17 @@ const STOPS: [i32; 4] = [19, 20, 21, 22];
 const IGNORED: [i32; 4] = [17, 18, 23, 28];
 
 #[test]
+fn death_by_every_signal() {
+    for signal in (1..=64).filter(|s| !STOPS.contains(s)) {
+        let ends = if IGNORED.contains(&signal) { Ended::Code(0) } else { Ended::Signal(signal) };
+        Case::run("", &["die".to_owned(), signal.to_string()])
+            .ends(ends)
+            .files_vary()
+            .facts::<&str>(&[]);
+    }
+}
+
+#[test]
 fn the_state_it_starts_with() {
     // Signal masks, descriptors, limits, capabilities, environment, arguments: as without us.
     let case = |ordinary| {
