@@ -50,7 +50,7 @@ impl Declared {
     /// of the action if that is not the current one.
     ///
     /// # Errors
-    /// When the spec can't be read or a glob is none.
+    /// When the spec can't be read, a glob is none, or an input file is a directory.
     pub(crate) fn resolve(
         &self,
         argv: Vec<OsString>,
@@ -101,6 +101,12 @@ impl Declared {
                     .to_str()
                     .ok_or_else(|| Error::plain(format!("--in {}: not UTF-8", input.display())))?;
                 declaration.globs.push(pattern("--in", text)?);
+            } else if cwd.join(input).is_dir() {
+                let input = input.display();
+                return Err(Error::Plain {
+                    message: format!("--in {input}: this is a directory"),
+                    hints: vec![format!("`--in-dir {input}` declares everything in it")],
+                });
             } else {
                 declaration.files.push(input.as_bytes().to_vec());
             }

@@ -20,6 +20,11 @@ fn a_compile_that_includes_an_undeclared_header() {
     run(&["--in", "src/b.c", "--out", "b.o", "--in", "include/cfg_x.h"]).silent(0);
     run(&["--in", "src/b.c", "--out", "b.o", "--in", "include/*.h"]).silent(0);
     run(&["--in", "src/b.c", "--out", "b.o", "--in-dir", "include"]).silent(0);
+    assert_eq!(
+        run(&["--in", "include"]).code(125).stderr,
+        "error: --in include: this is a directory\n  \
+         hint: `--in-dir include` declares everything in it\n"
+    );
 }
 
 #[test]
