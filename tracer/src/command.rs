@@ -36,8 +36,8 @@ pub struct Options<'a> {
     pub timeout: Option<Duration>,
     /// How long processes may outlive the root process before they are reported and killed.
     pub grace: Duration,
-    /// Names (of the executable file) that may outlive the root; they are left running, untraced,
-    /// and the recording says so.
+    /// Names (of the executable file) that may outlive the root; they are left running,
+    /// unrecorded, and the recording is incomplete.
     pub survivors: Vec<String>,
     /// Let io_uring_setup pass; the recording is then incomplete.
     pub allow_io_uring: bool,

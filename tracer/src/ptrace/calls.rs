@@ -319,9 +319,8 @@ impl Tracer<'_, '_> {
                 Some(IoctlEffect::Refuse) => return self.refuse(tid, p, libc::ENOSYS),
                 None => return Ok(None),
             },
-            Decoder::MapShared { flags, fd } => {
-                let (flags, fd) = (arg(flags), arg(fd));
-                return Ok(self.map_entry(tid, p, flags, fd));
+            Decoder::MapShared { prot, flags, fd } => {
+                return Ok(self.map_entry(tid, p, arg(prot), arg(flags), arg(fd)));
             }
             Decoder::MapStruct { words } => {
                 // addr, len, prot, flags, fd, offset: 32 bits each
@@ -332,11 +331,10 @@ impl Tracer<'_, '_> {
                 let word = |i: usize| {
                     u64::from(u32::from_le_bytes([raw[i], raw[i + 1], raw[i + 2], raw[i + 3]]))
                 };
-                let shared = word(12) & libc::MAP_SHARED as u64 != 0;
-                if !shared || word(8) & libc::PROT_WRITE as u64 == 0 {
+                if word(12) & libc::MAP_SHARED as u64 == 0 {
                     return Ok(None);
                 }
-                return Ok(self.map_entry(tid, p, word(12), word(16)));
+                return Ok(self.map_entry(tid, p, word(8), word(12), word(16)));
             }
             Decoder::Chdir { at } | Decoder::Chroot { at } => {
                 if !self.fetch_and_look(tid, p, at, 0, true) {
@@ -398,14 +396,29 @@ impl Tracer<'_, '_> {
         to_exit
     }
 
-    /// A shared, writable mapping: of a file it is a write; memory that others may write can hold
+    /// A shared mapping. Of a file it is a write as soon as it may be written: mprotect makes no
+    /// stop, and on tmpfs the file's times don't show it. Memory that others may write can hold
     /// names that change under a call.
-    fn map_entry(&mut self, tid: i32, p: &mut Pending, flags: u64, fd: u64) -> Option<Next> {
-        self.doubt(tid);
-        if flags & libc::MAP_ANONYMOUS as u64 != 0 {
+    fn map_entry(
+        &mut self,
+        tid: i32,
+        p: &mut Pending,
+        prot: u64,
+        flags: u64,
+        fd: u64,
+    ) -> Option<Next> {
+        let fd = fd as i32;
+        let anonymous = flags & libc::MAP_ANONYMOUS as u64 != 0;
+        let read_only = prot & libc::PROT_WRITE as u64 == 0
+            && self.flags_of(tid, fd).is_some_and(|f| f & libc::O_ACCMODE == libc::O_RDONLY);
+        if !anonymous && read_only {
             return None;
         }
-        self.describe(tid, fd as i32, &mut p.looks[0]);
+        self.doubt(tid);
+        if anonymous {
+            return None;
+        }
+        self.describe(tid, fd, &mut p.looks[0]);
         Some(Next::ToExit)
     }
 

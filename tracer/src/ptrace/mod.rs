@@ -67,6 +67,9 @@ struct Tracer<'a, 'b> {
     bound: std::collections::HashSet<Vec<u8>>,
     /// What is loaded for a file that is executed.
     loads: exec::Loads,
+    /// Processes that may live on and are being stopped for it, and their threads that have.
+    leaving: std::collections::HashSet<i32>,
+    parked: std::collections::HashSet<i32>,
     deadline: Option<Instant>,
     timed_out: bool,
     killed: bool,
@@ -120,6 +123,8 @@ pub(crate) fn run(
         unprivileged: no_new_privs || !process::has_capability(process::CAP_SYS_PTRACE),
         bound: std::collections::HashSet::new(),
         loads,
+        leaving: std::collections::HashSet::new(),
+        parked: std::collections::HashSet::new(),
         deadline,
         timed_out: false,
         killed: false,
@@ -152,6 +157,10 @@ impl Tracer<'_, '_> {
                 Wait::NoChildren => return Ok(()),
                 Wait::Interrupted => {}
             }
+            if self.root_exit.is_some() && self.procs.is_empty() {
+                // Nothing is left but perhaps a keeper.
+                return Ok(());
+            }
             if let Some(deadline) = self.deadline
                 && Instant::now() >= deadline
             {
@@ -166,16 +175,48 @@ impl Tracer<'_, '_> {
         if self.root_exit.is_none() {
             self.timed_out = true;
             self.log.incomplete(None, ReasonCode::TimedOut, || "the time limit was reached".into());
-        } else {
-            for proc in self.procs.values_mut() {
-                let (id, name) = (proc.id, String::from_utf8_lossy(&proc.name).into_owned());
-                self.log.note(id, HostKind::SurvivingProcess, name.as_bytes(), 0);
-                self.log.incomplete(Some(id), ReasonCode::SurvivingProcess, || {
-                    format!("{name} outlived the command and was killed")
-                });
+            return self.kill_all();
+        }
+        // What is born from now on shares the fate of its maker.
+        self.killed = true;
+        for (&tgid, proc) in &self.procs {
+            let name = String::from_utf8_lossy(&proc.name).into_owned();
+            let allowed = self.options.survivors.contains(&name);
+            self.log.note(proc.id, HostKind::SurvivingProcess, name.as_bytes(), 0);
+            self.log.incomplete(Some(proc.id), ReasonCode::SurvivingProcess, || {
+                let fate = if allowed { "lives on" } else { "was killed" };
+                format!("{name} outlived the command and {fate}")
+            });
+            // SIGSTOP, so that an allowed one can be handed to a keeper.
+            process::kill(tgid, if allowed { libc::SIGSTOP } else { libc::SIGKILL });
+            if allowed {
+                self.leaving.insert(tgid);
             }
         }
-        self.kill_all();
+    }
+
+    /// Whether all threads of the processes that may live on have stopped; they are handed to a
+    /// keeper then, and this trace forgets them.
+    fn hand_over(&mut self, stopped: i32) -> io::Result<()> {
+        self.parked.insert(stopped);
+        let leaving = |task: &&Task| self.leaving.contains(&task.tgid);
+        let threads: Vec<i32> = self.tasks.values().filter(leaving).map(|t| t.tid).collect();
+        if !threads.iter().all(|tid| self.parked.contains(tid)) {
+            return Ok(());
+        }
+        let processes: Vec<i32> = self.leaving.drain().collect();
+        let keeper = crate::sys::keeper::fork(&processes, &threads)?;
+        for &tid in &threads {
+            ptrace::detach(tid)?;
+            self.tasks.remove(&tid);
+        }
+        for tgid in &processes {
+            if let Some(proc) = self.procs.remove(tgid) {
+                self.log.flush(proc.id, proc.tally);
+            }
+        }
+        keeper.begin();
+        Ok(())
     }
 
     fn kill_all(&mut self) {
@@ -275,6 +316,9 @@ impl Tracer<'_, '_> {
         if !STOPS.contains(&signal) {
             return self.go(tid, 0);
         }
+        if self.tasks.get(&tid).is_some_and(|task| self.leaving.contains(&task.tgid)) {
+            return self.hand_over(tid);
+        }
         ptrace::listen(tid)?;
         if tid == self.root {
             // The caller waits for us, not for the child: it must see the stop.
@@ -316,7 +360,10 @@ impl Tracer<'_, '_> {
             let (id, tally) = self.log.birth(Some(maker_id), child);
             let doubtful = doubtful || flags & libc::CLONE_NEWUSER != 0;
             self.procs.insert(child, Proc { id, tally, threads: 1, doubtful, name });
-            if self.killed {
+            if self.leaving.contains(&tgid) {
+                self.leaving.insert(child);
+                process::kill(child, libc::SIGSTOP);
+            } else if self.killed {
                 process::kill(child, libc::SIGKILL);
             }
         }

@@ -313,6 +313,20 @@ impl Tracer<'_, '_> {
         self.emit(tgid, p.call(), &fact);
     }
 
+    /// The flags a descriptor is open with.
+    pub(super) fn flags_of(&mut self, tid: i32, fd: i32) -> Option<i32> {
+        let mut info = std::mem::take(&mut self.name);
+        let known = self.looker.read_proc(tid, format_args!("fdinfo/{fd}"), &mut info);
+        // `flags:\t0100000` in octal (proc(5)).
+        let flags = info
+            .split(|b| *b == b'\n')
+            .find_map(|line| line.strip_prefix(b"flags:"))
+            .and_then(|text| std::str::from_utf8(text).ok())
+            .and_then(|text| i32::from_str_radix(text.trim(), 8).ok());
+        self.name = info;
+        known.ok().and(flags)
+    }
+
     /// A descriptor that came from elsewhere: inherited before the trace, or received.
     pub(super) fn taken(&mut self, tid: i32, fd: i32, op: Op, call: Call) {
         let viewer = self.viewer(&self.tasks[&tid]);
@@ -320,16 +334,7 @@ impl Tracer<'_, '_> {
         let mut name = Vec::new();
         let named = self.looker.name_of(viewer, format_args!("fd/{fd}"), &mut name);
         let stat = self.looker.stat_of(tid, format_args!("fd/{fd}"));
-        let mut info = Vec::new();
-        let known = self.looker.read_proc(tid, format_args!("fdinfo/{fd}"), &mut info);
-        let (Ok(()), Ok(stat), Ok(())) = (named, stat, known) else { return };
-        // fdinfo: `flags:\t0100000` in octal (proc(5)).
-        let flags = info
-            .split(|b| *b == b'\n')
-            .find_map(|line| line.strip_prefix(b"flags:"))
-            .and_then(|text| std::str::from_utf8(text).ok())
-            .and_then(|text| i32::from_str_radix(text.trim(), 8).ok())
-            .unwrap_or(libc::O_RDWR);
+        let (Ok(()), Ok(stat), Some(flags)) = (named, stat, self.flags_of(tid, fd)) else { return };
         if name.first() != Some(&b'/')
             || stat.st_nlink == 0
             || (op == Op::Inherited && flags & libc::O_CLOEXEC != 0)

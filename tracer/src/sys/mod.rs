@@ -2,6 +2,7 @@
 //! it gets wrong for a tracer (see docs/architecture.md).
 
 pub(crate) mod files;
+pub(crate) mod keeper;
 pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod ptrace;

@@ -74,6 +74,11 @@ pub(crate) fn listen(tid: i32) -> io::Result<()> {
     request(libc::PTRACE_LISTEN, tid, 0, 0).map(drop)
 }
 
+/// Lets go of a stopped thread. One in a group stop stays stopped.
+pub(crate) fn detach(tid: i32) -> io::Result<()> {
+    request(libc::PTRACE_DETACH, tid, 0, 0).map(drop)
+}
+
 /// The message of the last ptrace event: new pid, former tid, filter data.
 pub(crate) fn event_message(tid: i32) -> io::Result<u64> {
     let mut message: libc::c_ulong = 0;

@@ -94,9 +94,9 @@ pub enum Decoder {
     Namespace,
     /// clone with a flag that matters before the child runs: `CLONE_UNTRACED` or a new namespace.
     Clone { flags: u8 },
-    /// mmap, shared and writable; anonymous ones (`MAP_ANONYMOUS`, 0x20) are memory that others
+    /// mmap, shared; anonymous ones (`MAP_ANONYMOUS`, 0x20) are memory that others
     /// may write, not a file.
-    MapShared { flags: u8, fd: u8 },
+    MapShared { prot: u8, flags: u8, fd: u8 },
     /// The old mmap of i386: the argument points to six words in the order of mmap's arguments.
     MapStruct { words: u8 },
     /// Others may write the memory of this process, or this one theirs: shmat,

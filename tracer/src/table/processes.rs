@@ -12,7 +12,6 @@ const CLONE_UNTRACED: u64 = 0x0080_0000;
 const CLONE_NEWUSER: u64 = 0x1000_0000;
 const CLONE_NEWPID: u64 = 0x2000_0000;
 const MAP_SHARED: u64 = 1;
-const PROT_WRITE: u64 = 2;
 const PR_SET_DUMPABLE: u32 = 4;
 const PR_SET_SECCOMP: u32 = 22;
 const GRND_NONBLOCK: u32 = 1;
@@ -24,13 +23,14 @@ const fn credentials() -> Rule {
 }
 
 const fn map_shared() -> Rule {
-    const WRITABLE: &[Test] = &[Test::any_bit(3, MAP_SHARED), Test::any_bit(2, PROT_WRITE)];
+    const SHARED: &[Test] = &[Test::any_bit(3, MAP_SHARED)];
     trace(
-        MapShared { flags: 3, fd: 4 },
+        MapShared { prot: 2, flags: 3, fd: 4 },
         Exit,
-        "a shared writable mapping writes the file, or lets others write this memory",
+        "a shared mapping of a descriptor that may write writes the file, now or after mprotect, \
+         or lets others write this memory",
     )
-    .only(Only::All(WRITABLE))
+    .only(Only::All(SHARED))
 }
 
 pub(super) const ROWS: &[Row] = rows! {
@@ -61,7 +61,7 @@ pub(super) const ROWS: &[Row] = rows! {
 
     mmap 9 _ 222 => map_shared();
     mmap _ 90 _ => trace(MapStruct { words: 0 }, Exit,
-        "its arguments are in memory; a shared writable mapping writes the file");
+        "its arguments are in memory; a shared mapping may write the file");
     mmap2 _ 192 _ => map_shared();
     shmat 30 397 196 => trace(SharedMemory, Exit, "others may write this memory");
     ipc _ 117 _ => trace(SharedMemory, Exit, "others may write this memory")
