@@ -10,6 +10,7 @@ mod harness;
 mod abi;
 mod changes;
 mod descriptors;
+mod errors;
 mod exec;
 mod metadata;
 mod namespaces;
