@@ -138,7 +138,8 @@ impl Access {
     /// Whether the name was there. `ENOENT`, `ENOTDIR` and `ENAMETOOLONG` say no; `ELOOP` does
     /// not, since open gives it for a link that is there and was not to be followed.
     pub fn exists(&self) -> bool {
-        // ENOENT 2, ENOTDIR 20, ENAMETOOLONG 36
-        !matches!(self.errno, 2 | 20 | 36)
+        // ENOENT 2, ENOTDIR 20, ENAMETOOLONG 36. ENOTDIR is also said of a file that is there
+        // and is no directory: then its type is known.
+        self.object != 0 || !matches!(self.errno, 2 | 20 | 36)
     }
 }

@@ -85,6 +85,20 @@ impl Look {
         }
     }
 
+    /// Makes it agree with a call that failed with `errno` a moment later: the kernel is right.
+    pub(crate) fn agree(&mut self, errno: u16) {
+        let file = self.stat().is_some() && self.object() != libc::S_IFDIR;
+        match i32::from(errno) {
+            // A file where a directory was wanted: it is there.
+            libc::ENOTDIR if file => {}
+            libc::ENOENT | libc::ENOTDIR if self.stat().is_some() => {
+                self.path.clone_from(&self.requested);
+                self.found = Found::Missing(errno);
+            }
+            _ => {}
+        }
+    }
+
     /// File type bits; 0 when not there.
     pub(crate) fn object(&self) -> u32 {
         self.stat().map_or(0, |stat| stat.st_mode & libc::S_IFMT)
@@ -356,7 +370,11 @@ impl Looker {
 
     /// The cheap look: none when it takes a walk.
     fn glance(&mut self, viewer: Viewer, follow: bool, look: &mut Look) -> Option<()> {
-        if look.text.last() == Some(&b'/') || look.requested.ends_with(b"/..") {
+        // A slash or `.` at the end asks for what a link leads to.
+        if look.text.ends_with(b"/")
+            || look.text.ends_with(b"/.")
+            || look.requested.ends_with(b"/..")
+        {
             return None;
         }
         let mut name = std::mem::take(&mut self.todo);

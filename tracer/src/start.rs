@@ -58,6 +58,13 @@ pub(crate) fn header(command: &Command, backend: &str) -> Header {
     }
 }
 
+/// Who traces this process; 0 for nobody (proc(5), TracerPid).
+fn tracer_pid() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+    line.and_then(|pid| pid.trim().parse().ok()).unwrap_or(0)
+}
+
 /// Why the command never ran.
 pub(crate) fn error(failure: Failure, command: &Command) -> Error {
     let program = command.argv.first().map_or(String::new(), |a| a.to_string_lossy().into_owned());
@@ -68,6 +75,13 @@ pub(crate) fn error(failure: Failure, command: &Command) -> Error {
             let dir = command.cwd.as_ref().map_or(String::new(), |d| d.display().to_string());
             system(&format!("entering {dir}"), source)
         }
+        Failure::Seize(_) if tracer_pid() != 0 => Error::Forbidden {
+            what: format!(
+                "this process is already traced by process {}, and Linux allows one tracer",
+                tracer_pid()
+            ),
+            remedy: "run airtight outside of strace, gdb, or another airtight".into(),
+        },
         Failure::Seize(source) => Error::Forbidden {
             what: format!("ptrace is refused ({source})"),
             remedy: "in a container allow it (docker run --cap-add SYS_PTRACE, or a seccomp \

@@ -178,6 +178,8 @@ impl Tracer<'_, '_> {
                 | Decoder::Symlink { .. }
                 | Decoder::Link { .. }
                 | Decoder::Namespace => true,
+                // Who may pass through a directory decides too.
+                Decoder::Metadata { .. } => pending.looks[0].object() == libc::S_IFDIR,
                 Decoder::Unlink { flags, .. } => {
                     let flags = flags.map_or(0, |i| pending.args[usize::from(i)] as i32);
                     link || flags & libc::AT_REMOVEDIR != 0
@@ -580,9 +582,15 @@ impl Tracer<'_, '_> {
             decoder,
             Decoder::Unlink { .. } | Decoder::Rmdir { .. } | Decoder::Rename { .. }
         );
+        // A second name, that is made: its directory may be what was missing.
+        let second_missing = second.is_some() && {
+            let look = &p.looks[1];
+            let last = look.text.rsplit(|b| *b == b'/').find(|part| !part.is_empty());
+            look.stat().is_none() && !last.is_some_and(|last| look.path.ends_with(last))
+        };
         let fits = |look: &Look| match errno {
             0 => makes || look.stat().is_some(),
-            libc::ENOENT => makes || second.is_some() || look.stat().is_none(),
+            libc::ENOENT => makes || look.stat().is_none() || second_missing,
             libc::EEXIST => !makes || look.stat().is_some(),
             _ => true,
         };
@@ -730,22 +738,17 @@ impl Tracer<'_, '_> {
 
     /// A look-up without effect has ended.
     fn probe_exit(&mut self, tgid: i32, p: &mut Pending, op: Op, errno: u16) {
-        let look = &mut p.looks[0];
-        let absent = matches!(i32::from(errno), libc::ENOENT | libc::ENOTDIR);
-        if absent && look.stat().is_some() {
-            // It was there when we looked, and gone when the kernel did.
-            look.path.clone_from(&look.requested);
-            look.found = crate::look::Found::Missing(errno);
-        }
+        p.looks[0].agree(errno);
         self.emit_probe(tgid, p.call(), &p.looks[0], op, errno, 0);
     }
 
     /// A call that would have changed something failed: its names were only looked up.
     fn refused(&mut self, tgid: i32, p: &Pending, errno: u16) {
-        let absent = matches!(i32::from(errno), libc::ENOENT | libc::ENOTDIR);
+        let absent = i32::from(errno) == libc::ENOENT;
         for look in &p.looks {
             if !look.path.is_empty() {
-                self.emit_probe(tgid, p.call(), look, Op::Stat, if absent { 0 } else { errno }, 0);
+                let errno = if absent { 0 } else { errno };
+                self.emit_probe(tgid, p.call(), look, Op::Stat, errno, 0);
             }
         }
     }

@@ -9,7 +9,7 @@ mod tasks;
 use crate::command::{Command, Error, Options, Outcome};
 use crate::guard::{Attempt, Reaction};
 use crate::log::{Call, Fact, Log, why};
-use crate::look::{Base, Hop, Look, Looker, Viewer};
+use crate::look::{Base, Found, Hop, Look, Looker, Viewer};
 use crate::sys::process::{self, Signals};
 use crate::sys::ptrace::{self, SyscallStop, Wait};
 use crate::sys::spawn::{self, Started};
@@ -469,33 +469,30 @@ impl Tracer<'_, '_> {
         cwd
     }
 
-    /// The canonical name of what a relative name starts from.
-    fn base_name(&mut self, tid: i32, base: Base, text: &[u8]) -> Rc<[u8]> {
+    /// The canonical name of what a relative name starts from; none when that is no descriptor
+    /// with a name.
+    fn base_name(&mut self, tid: i32, base: Base, text: &[u8]) -> Option<Rc<[u8]>> {
         if text.first() == Some(&b'/') && !matches!(base, Base::RootDescriptor(_)) {
-            return Rc::from(&[][..]);
+            return Some(Rc::from(&[][..]));
         }
-        match base {
-            Base::Cwd => self.cwd(tid),
-            Base::Descriptor(fd) | Base::RootDescriptor(fd) => {
-                let viewer = self.viewer(&self.tasks[&tid]);
-                let mut name = std::mem::take(&mut self.name);
-                let known = self.looker.name_of(viewer, format_args!("fd/{fd}"), &mut name);
-                let result: Rc<[u8]> = match &known {
-                    Ok(()) => Rc::from(&name[..]),
-                    Err(_) => Rc::from(&[][..]),
-                };
-                self.name = name;
-                if let Err(error) = known
-                    && error.raw_os_error() != Some(libc::ENOENT)
-                {
-                    let id = self.process_of(tid);
-                    self.log.incomplete(id, ReasonCode::PathUnreadable, || {
-                        format!("a directory descriptor has no readable name: {}", why(&error))
-                    });
-                }
-                result
-            }
+        let fd = match base {
+            Base::Cwd => return Some(self.cwd(tid)).filter(|cwd| !cwd.is_empty()),
+            Base::Descriptor(fd) | Base::RootDescriptor(fd) => fd,
+        };
+        let viewer = self.viewer(&self.tasks[&tid]);
+        let mut name = std::mem::take(&mut self.name);
+        let known = self.looker.name_of(viewer, format_args!("fd/{fd}"), &mut name);
+        let result = known.is_ok().then(|| Rc::from(&name[..]));
+        self.name = name;
+        if let Err(error) = known
+            && error.raw_os_error() != Some(libc::ENOENT)
+        {
+            let id = self.process_of(tid);
+            self.log.incomplete(id, ReasonCode::PathUnreadable, || {
+                format!("a directory descriptor has no readable name: {}", why(&error))
+            });
         }
+        result
     }
 
     /// Reads the NUL-terminated name at `addr` into `out`. False when there is none that the
@@ -546,7 +543,12 @@ impl Tracer<'_, '_> {
 
     /// Looks at `look.text` as `tid` would.
     fn look(&mut self, tid: i32, base: Base, follow: bool, look: &mut Look) {
-        let cwd = self.base_name(tid, base, &look.text);
+        let Some(cwd) = self.base_name(tid, base, &look.text) else {
+            look.path.clear();
+            look.hops.clear();
+            look.found = Found::Refused(libc::EBADF as u16);
+            return;
+        };
         let viewer = self.viewer(&self.tasks[&tid]);
         self.looker.look(viewer, base, &cwd, follow, look);
         if std::mem::take(&mut self.looker.nowhere) {

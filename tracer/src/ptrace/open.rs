@@ -1,7 +1,6 @@
 //! open and its family: the descriptor tells what was really opened.
 
 use super::*;
-use crate::look::Found;
 use crate::table::Decoder;
 
 impl Tracer<'_, '_> {
@@ -64,6 +63,9 @@ impl Tracer<'_, '_> {
         if let Found::Missing(errno) = p.looks[0].found
             && i32::from(errno) == libc::ENOENT
             && !creates
+            // openat2 and O_TMPFILE check more before they look anything up.
+            && !matches!(decoder, Decoder::OpenHow { .. })
+            && flags & libc::O_TMPFILE != libc::O_TMPFILE
             && !self.doubtful(tid, p.abi)
         {
             // The kernel would say the same: it need not be asked, and the second stop is saved.
@@ -139,16 +141,36 @@ impl Tracer<'_, '_> {
         let mut name = std::mem::take(&mut self.scratch);
         let named = self.looker.name_of(viewer, format_args!("fd/{fd}"), &mut name);
         let stat = self.looker.stat_of(tid, format_args!("fd/{fd}"));
-        if let (Ok(()), Ok(stat)) = (&named, &stat) {
-            self.opened(tid, decoder, p, fd, &name, stat);
-        } else if let Err(error) = named.and(stat.map(drop)) {
-            let id = self.process_of(tid);
-            self.log.incomplete(id, ReasonCode::PathUnreadable, || {
-                format!("what a descriptor was opened on can't be read: {}", why(&error))
-            });
+        match named.and(stat) {
+            Ok(stat) => self.opened(tid, decoder, p, fd, &name, &stat),
+            // The thread has been killed, or another has closed the descriptor: what the name
+            // meant at entry, or means now, must do.
+            Err(error)
+                if error.raw_os_error() == Some(libc::ENOENT) && self.still_named(tid, p) =>
+            {
+                let look = &p.looks[0];
+                if let Some(stat) = look.stat().copied() {
+                    let path = look.path.clone();
+                    self.opened(tid, decoder, p, fd, &path, &stat);
+                }
+            }
+            Err(error) => {
+                let id = self.process_of(tid);
+                self.log.incomplete(id, ReasonCode::PathUnreadable, || {
+                    format!("what a descriptor was opened on can't be read: {}", why(&error))
+                });
+            }
         }
         self.scratch = name;
         Ok(())
+    }
+
+    /// Whether the name of an open means a file; looks once more if it did not at entry.
+    fn still_named(&mut self, tid: i32, p: &mut Pending) -> bool {
+        if !p.looks[0].text.is_empty() && p.looks[0].stat().is_none() {
+            self.look(tid, p.base, follows(p.flags as i32), &mut p.looks[0]);
+        }
+        p.looks[0].stat().is_some()
     }
 
     fn opened(
@@ -266,21 +288,7 @@ impl Tracer<'_, '_> {
     }
 
     fn open_failed(&mut self, tgid: i32, p: &mut Pending, errno: u16) {
-        let look = &mut p.looks[0];
-        if matches!(i32::from(errno), libc::ENOENT | libc::ENOTDIR) && look.stat().is_some() {
-            let directory_wanted =
-                i32::from(errno) == libc::ENOTDIR && p.flags as i32 & libc::O_DIRECTORY != 0;
-            if !directory_wanted {
-                look.path.clone_from(&look.requested);
-                look.found = Found::Missing(errno);
-            }
-        }
-        let errno = if look.stat().is_some() && i32::from(errno) == libc::ENOTDIR {
-            // O_DIRECTORY on a file: the file is there.
-            libc::EISDIR as u16
-        } else {
-            errno
-        };
+        p.looks[0].agree(errno);
         self.emit_probe(tgid, p.call(), &p.looks[0], Op::Stat, errno, p.flags as u32);
     }
 
