@@ -45,6 +45,7 @@
 #else
 #define NEW(n) (n)
 #endif
+#define __NR_new_close_range NEW(436)
 #define __NR_new_faccessat2 NEW(439)
 #define __NR_new_fchmodat2 NEW(452)
 #define __NR_new_setxattrat NEW(463)
@@ -69,7 +70,7 @@ static const struct { const char *name; long number; } calls[] = {
     N(setxattr) N(lsetxattr) N(fsetxattr) N(removexattr) N(lremovexattr) N(fremovexattr)
     W(setxattrat) W(getxattrat) W(listxattrat) W(removexattrat) W(file_getattr) W(file_setattr)
     N(name_to_handle_at) N(open_by_handle_at) N(open_tree) W(open_tree_attr)
-    N(inotify_init1) N(inotify_add_watch) N(socket) N(bind) N(connect) N(sendto) N(dup) N(dup3) N(fcntl)
+    N(inotify_init1) N(inotify_add_watch) N(socket) N(bind) N(connect) N(sendto) N(dup) N(dup3) N(fcntl) W(close_range)
     N(copy_file_range) N(sendfile) N(io_uring_setup) N(userfaultfd) N(memfd_create) N(umask)
     N(swapon) N(acct) N(quotactl) N(mount) N(umount2) N(unshare) N(fanotify_init) N(fanotify_mark)
 #if !defined INT80 && !defined __i386__
@@ -88,7 +89,7 @@ static const struct { const char *name; long value; } constants[] = {
     C(S_IFCHR) C(RESOLVE_IN_ROOT) C(RESOLVE_BENEATH) C(RESOLVE_NO_SYMLINKS)
     C(RESOLVE_NO_MAGICLINKS) C(R_OK) C(W_OK) C(X_OK) C(F_OK) C(STATX_ALL) C(AF_UNIX) C(SOCK_STREAM)
     C(SOCK_DGRAM) C(PROT_READ) C(PROT_WRITE) C(MAP_SHARED) C(MAP_PRIVATE) C(F_DUPFD) C(CLONE_NEWNS)
-    C(CLONE_NEWUSER) C(CLONE_FS)
+    C(CLONE_NEWUSER) C(CLONE_FS) C(CLONE_FILES)
 };
 
 static char arena[1 << 20], buf[1 << 16], structs[1 << 12];

@@ -67,6 +67,16 @@ int main(int argc, char **argv) {
         must(stat("h", &st), "h");
         return !stat("no", &st);
     }
+    if (!strcmp(how, "bind-late")) { /* over a directory that was used before, and off again */
+        capable(CLONE_NEWNS);
+        must(stat("b/f", &st), "b/f");
+        must(mount("a", "b", 0, MS_BIND, 0), "bind");
+        must(open("b/g", O_RDONLY | O_CLOEXEC), "b/g");
+        if (!stat("b/h", &st)) return 95;
+        must(umount2("b", MNT_DETACH), "umount");
+        must(open("b/h", O_RDONLY), "b/h");
+        return !stat("b/g", &st);
+    }
     if (!strcmp(how, "bind-file")) {
         capable(CLONE_NEWNS);
         must(mount("a", "b", 0, MS_BIND, 0), "bind");

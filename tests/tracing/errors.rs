@@ -149,8 +149,8 @@ fn absent_and_then_there() {
 #[test]
 fn made_by_somebody_outside() {
     // A process that is not traced makes and removes the file while the program asks for it.
-    Case::run("", &["ask", "200"])
-        .within(&["meddle"])
+    Case::run("", &["ask", "200", "x"])
+        .within(&["meddle", "file"])
         .prints(&["200 there, 200 gone"])
-        .facts(&["read x", "probe- x"]);
+        .facts(&["read x", "probe- x", "probe- x-no"]);
 }

@@ -8,6 +8,7 @@
 mod harness;
 
 mod abi;
+mod caches;
 mod changes;
 mod descriptors;
 mod errors;

@@ -48,6 +48,20 @@ fn bind_mount() {
 }
 
 #[test]
+fn bind_mount_over_a_directory_in_use() {
+    let facts = [
+        "probe+ b/f",
+        "read a/g",
+        "probe- a/h",
+        "read b/h",
+        "probe- b/g",
+        "?probe+ a",
+        "?probe+ b",
+    ];
+    both("file a/g\nfile b/f\nfile b/h", "bind-late", exactly(&facts));
+}
+
+#[test]
 fn bind_mount_of_a_file() {
     both("file a text\nfile b other", "bind-file", exactly(&["read a", "?probe+ a", "?probe+ b"]));
 }
