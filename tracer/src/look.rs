@@ -608,7 +608,8 @@ impl Looker {
         {
             path.truncate(path.len() - REMOVED.len());
         }
-        if !viewer.host {
+        // Pipes, sockets and namespaces have names of their own kind.
+        if !viewer.host && path.first() == Some(&b'/') {
             self.translate(viewer, fd, &mut path)?;
         }
         Ok(path)

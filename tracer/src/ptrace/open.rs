@@ -67,6 +67,7 @@ impl Tracer<'_, '_> {
             && !matches!(decoder, Decoder::OpenHow { .. })
             && flags & libc::O_TMPFILE != libc::O_TMPFILE
             && !self.doubtful(tid, p.abi)
+            && self.has_free_descriptor(tid)
         {
             // The kernel would say the same: it need not be asked, and the second stop is saved.
             let next = self.guarded(tid, p, &[(0, Kind::Probe)], Ok(Some(Next::ToExit)))?;
@@ -163,6 +164,13 @@ impl Tracer<'_, '_> {
         }
         self.scratch = name;
         Ok(())
+    }
+
+    /// Whether an open would get a descriptor: EMFILE comes before the look-up. Since Linux 6.2
+    /// the size of /proc/PID/fd is the number of open descriptors; before, it is not known.
+    fn has_free_descriptor(&mut self, tid: i32) -> bool {
+        let open = self.looker.stat_of(tid, format_args!("fd")).map_or(0, |stat| stat.st_size);
+        open > 0 && process::descriptor_limit(tid).is_some_and(|limit| (open as u64) < limit)
     }
 
     /// Whether the name of an open means a file; looks once more if it did not at entry.

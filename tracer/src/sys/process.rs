@@ -188,6 +188,14 @@ pub(crate) fn alarm(after: Duration) {
     unsafe { libc::syscall(libc::SYS_setitimer, libc::ITIMER_REAL, &raw const timer, old) };
 }
 
+/// How many descriptors a process may have open (RLIMIT_NOFILE, prlimit(2)).
+pub(crate) fn descriptor_limit(pid: i32) -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is a live structure; the new one may be null.
+    let got = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, ptr::null(), &raw mut limit) };
+    (got == 0).then_some(limit.rlim_cur)
+}
+
 /// `CAP_SYS_ADMIN` of capabilities(7): a seccomp filter needs no NO_NEW_PRIVS.
 pub(crate) const CAP_SYS_ADMIN: u32 = 21;
 /// `CAP_SYS_PTRACE`: a traced set-uid program keeps its privilege.
