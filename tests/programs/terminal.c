@@ -54,6 +54,7 @@ static void shell(const struct scenario *s, const char *name, int report, int op
     struct termios settings;
     must(tcgetattr(tty, &settings), "tcgetattr");
     settings.c_lflag &= ~(tcflag_t)ECHO;
+    settings.c_lflag |= NOFLSH; /* a key that signals doesn't swallow the answer */
     must(tcsetattr(tty, TCSANOW, &settings), "tcsetattr");
     struct winsize size = { .ws_row = 24, .ws_col = 80 };
     must(ioctl(tty, TIOCSWINSZ, &size), "TIOCSWINSZ");

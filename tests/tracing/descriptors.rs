@@ -34,6 +34,17 @@ fn names_relative_to_a_descriptor() {
 }
 
 #[test]
+fn a_descriptor_that_is_no_directory() {
+    let calls = [
+        "d: open :f O_RDONLY",
+        "openat @d :g O_RDONLY = ENOTDIR",
+        "openat 77 :g O_RDONLY = EBADF",
+        "openat 77 :$T/f O_RDONLY",
+    ];
+    Case::ops("file f\nfile g", &calls).facts(&["read f", "?probe- f/g", "?probe+ f"]);
+}
+
+#[test]
 fn the_cwd_by_descriptor() {
     let calls = ["d: open :d O_PATH", "fchdir @d", "open :f O_RDONLY", "open :../g O_RDONLY"];
     Case::ops("file d/f\nfile g", &calls).facts(&["probe+ d", "read d/f", "read g"]);

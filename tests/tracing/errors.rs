@@ -4,6 +4,46 @@
 use crate::harness::{Case, is_root, program};
 
 #[test]
+fn a_bad_descriptor_comes_before_an_absent_name() {
+    let calls = [
+        "openat 77 :no O_RDONLY = EBADF",
+        "newfstatat 77 :no &buf 0 = EBADF",
+        "mkdirat 77 :no 0755 = EBADF",
+        "readlinkat 77 :no &buf 10 = EBADF",
+        "unlinkat 77 :no 0 = EBADF",
+        "openat -1 :no O_RDONLY = EBADF",
+        "f: openat AT_FDCWD :f O_RDONLY",
+        "openat @f :no O_RDONLY = ENOTDIR",
+        "openat @f :no/more O_RDONLY = ENOTDIR",
+        "g: openat AT_FDCWD :f O_PATH",
+        "openat @g :no O_RDONLY = ENOTDIR",
+        "openat 77 : O_RDONLY = ENOENT",
+        "openat 77 &bad O_RDONLY = EFAULT",
+    ];
+    Case::ops("file f", &calls).facts(&["read f", "probe+ f", "?probe- f/no"]);
+}
+
+#[test]
+fn bad_flags_come_before_an_absent_name() {
+    let calls = [
+        "openat AT_FDCWD :no O_RDONLY|O_TMPFILE 0 = EINVAL",
+        "openat AT_FDCWD :no O_CREAT|O_DIRECTORY 0644 = EINVAL",
+        "openat2 AT_FDCWD :no &how:O_RDONLY,0644,0 24 = EINVAL",
+        "openat2 AT_FDCWD :no &how:O_RDONLY,0,0x8000 24 = EINVAL",
+        "openat2 AT_FDCWD :no &how:0x80000000000,0,0 24 = EINVAL",
+        "openat2 AT_FDCWD :no &how:O_RDONLY,0,0 16 = EINVAL",
+        "openat2 AT_FDCWD :no &bad 24 = EFAULT",
+        "newfstatat AT_FDCWD :no &buf 0x40000 = EINVAL",
+        "unlinkat AT_FDCWD :no 0x40000 = EINVAL",
+        "faccessat2 AT_FDCWD :no 0x100 0 = EINVAL",
+        "renameat2 AT_FDCWD :no AT_FDCWD :no2 0x100 = EINVAL",
+        "renameat2 AT_FDCWD :no AT_FDCWD :no2 RENAME_NOREPLACE|RENAME_EXCHANGE = EINVAL",
+        "linkat AT_FDCWD :no AT_FDCWD :no2 0x40000 = EINVAL",
+    ];
+    Case::ops("", &calls).facts(&["?probe- no", "?probe- no2"]);
+}
+
+#[test]
 fn a_directory_that_may_not_be_searched() {
     let calls = [
         "open :d/no O_RDONLY = EACCES",

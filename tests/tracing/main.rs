@@ -19,6 +19,7 @@ mod opens;
 mod paths;
 mod processes;
 mod races;
+mod random;
 mod refused;
 mod stress;
 mod survivors;

@@ -243,6 +243,33 @@ fn a_tree_of_nearly_the_longest_size() {
 }
 
 #[test]
+fn a_tree_deeper_than_any_path() {
+    // The names at the bottom can't be had from /proc: they are right, or the recording says no.
+    for how in ["fd", "cwd"] {
+        let trace = Case::run("", &["deep", how]).end_left_open().trace();
+        let mut path = String::new();
+        let mut facts = vec!["list .".to_owned()];
+        for _ in 0..50 {
+            path += &format!("{}{}", if path.is_empty() { "" } else { "/" }, "d".repeat(200));
+            facts.extend(["write", "list", "delete"].map(|kind| format!("{kind} {path}")));
+        }
+        facts.extend(["write", "delete"].map(|kind| format!("{kind} {path}/f")));
+        facts.push(format!("probe- {path}/no"));
+        if how == "cwd" {
+            facts.extend(["?probe+ .".to_owned(), format!("?probe+ {path}")]);
+        }
+        if trace.reasons.is_empty() {
+            trace.facts.assert_exactly(&facts);
+        } else {
+            assert!(trace.reasons.iter().all(|r| r == "path-unreadable"), "{:?}", trace.reasons);
+            let open: Vec<String> =
+                facts.iter().map(|f| format!("?{}", f.trim_start_matches('?'))).collect();
+            trace.facts.assert_exactly(&open);
+        }
+    }
+}
+
+#[test]
 fn a_link_with_a_long_text() {
     let text = format!("{}f", "./".repeat(2000));
     Case::ops(&format!("file f\nlink l {text}"), &[OPEN]).facts(&["link l", "read f"]);

@@ -36,3 +36,11 @@ fn chmod() {
 fn unlink() {
     flip("unlink", &["delete yes", "write yes", "probe- nop"]);
 }
+
+#[test]
+fn rename() {
+    flip(
+        "rename",
+        &["delete yes", "write to", "delete to", "write yes", "probe- nop", "probe- to"],
+    );
+}
