@@ -35,7 +35,8 @@ tests() {
     name=$1
     shift
     say "tests $name"
-    cargo test --locked --workspace --no-fail-fast "$@" >"$log" 2>&1
+    # With the usual signals: nohup and background jobs start with some of them ignored.
+    env --default-signal cargo test --locked --workspace --no-fail-fast "$@" >"$log" 2>&1
     status=$?
     cat "$log"
     sums=$(awk '/^test result: / { p += $4; f += $6 } END { print p + 0, f + 0 }' "$log")
