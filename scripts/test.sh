@@ -168,7 +168,8 @@ fuzz() {
     grep -E '^(Done|stat::number_of_executed_units)' "$log"
 }
 
-export CARGO_TERM_COLOR=never INSTA_UPDATE=no
+# insta asks cargo for the root of the workspace otherwise, which an ordinary user may not reach.
+export CARGO_TERM_COLOR=never INSTA_UPDATE=no INSTA_WORKSPACE_ROOT="$PWD"
 step "rustfmt" cargo fmt --all --check
 step "clippy" cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 step "cargo deny" deny
