@@ -1,18 +1,18 @@
 //! One look at the file system: what a name in a call means, link by link.
 //!
 //! The common case, a name seen from the tracer's own root, costs one fstatat(2): what its
-//! directory is called, and which links lead there, is remembered until something in the tree
-//! could change it ([`Looker::forget`]) or a second has passed. Everything else walks by component
+//! directory is called, and which links lead there, is remembered as long as nobody touches a
+//! directory or link on the way ([`Watch`]). Everything else walks by component
 //! with O_PATH descriptors, starting from `/proc/TID/{root,cwd,fd}`, so that chroot and mount
 //! namespaces resolve as they do for the process.
 
 use crate::mounts::{Mounts, Place};
 use crate::sys::files;
+use crate::sys::watch::Watch;
 use rustc_hash::FxHashMap;
 use std::ffi::CStr;
 use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::{Duration, Instant};
 
 /// Who looks: one thread, and whether it sees the files as the tracer does.
 #[derive(Clone, Copy, Debug)]
@@ -126,12 +126,8 @@ struct Dir {
     missing: bool,
     /// The links that lead there.
     hops: Vec<Hop>,
-    since: Instant,
 }
 
-/// How long a directory is believed to be where it was, if the tree itself did not move it:
-/// bounds what a change from outside the tree can mislead us.
-const BELIEVED: Duration = Duration::from_secs(1);
 /// How many directories are remembered.
 const MOST_DIRS: usize = 4096;
 
@@ -143,6 +139,8 @@ pub(crate) struct Looker {
     link: Vec<u8>,
     todo: Vec<u8>,
     dirs: FxHashMap<Vec<u8>, Dir>,
+    /// On everything that `dirs` and remembered current directories rest on.
+    watch: Watch,
     /// Calls in progress that may change what directories are called.
     unsettled: u32,
     /// A name was met that has no counterpart on the host.
@@ -219,6 +217,7 @@ impl Looker {
             link: vec![0; 2 * PATH_MAX],
             todo: Vec::new(),
             dirs: FxHashMap::default(),
+            watch: Watch::new(),
             unsettled: 0,
             nowhere: false,
             mounts: Mounts::of_self()?,
@@ -335,37 +334,79 @@ impl Looker {
         self.dirs.clear();
     }
 
-    /// The canonical name of the directory `dir` (absolute, as asked for) and the links on the
-    /// way, remembered if possible; none when it needs a walk or is no directory.
+    /// Whether what was remembered can no longer be believed: somebody moved, removed or changed
+    /// a directory or link that it rests on. Then all of it is forgotten.
+    pub(crate) fn changed(&mut self) -> bool {
+        let changed = self.watch.changed();
+        if changed {
+            self.dirs.clear();
+        }
+        changed
+    }
+
+    /// Watches the way to a canonical name that is to be remembered; false when it can't be
+    /// watched, or was not watched when it was found.
+    pub(crate) fn may_remember(&mut self, path: &[u8]) -> bool {
+        self.watch.add(path, false).unwrap_or(false)
+    }
+
+    /// What is remembered of the directory `dir` (absolute, as asked for), or is found out now;
+    /// none when it is no directory or must not be remembered.
     fn directory(&mut self, viewer: Viewer, dir: &[u8]) -> Option<&Dir> {
-        let known = self.unsettled == 0
-            && self.dirs.get(dir).is_some_and(|known| known.since.elapsed() < BELIEVED);
-        if !known {
+        if self.unsettled > 0 {
+            return None;
+        }
+        if !self.dirs.contains_key(dir) {
             if self.dirs.len() >= MOST_DIRS {
                 self.dirs.clear();
             }
-            let since = Instant::now();
-            let mut found = Dir { path: Vec::new(), missing: false, hops: Vec::new(), since };
-            let name = c_string(&mut self.name, &[dir, b"/"]).ok()?;
-            if files::open_path(files::CWD, name, true).is_ok() {
-                // Without links on the way, `..` means what it says.
-                push_components(&mut found.path, dir, true);
-            } else {
-                let mut look = Look { text: dir.to_vec(), ..Look::default() };
-                self.walk(viewer, Base::Cwd, true, &mut look).ok()?;
-                found.missing = look.errno() == libc::ENOENT as u16;
-                if look.object() != libc::S_IFDIR && !found.missing {
+            let mut found = self.find_directory(viewer, dir)?;
+            if !self.is_watched(&found) {
+                // Now it is, or can't be. What was found is older than the watch.
+                found = self.find_directory(viewer, dir)?;
+                if !self.is_watched(&found) {
                     return None;
                 }
-                found.path = look.path;
-                found.hops = look.hops;
-            }
-            if !found.missing && found.path.last() != Some(&b'/') {
-                found.path.push(b'/');
             }
             self.dirs.insert(dir.to_vec(), found);
         }
         self.dirs.get(dir)
+    }
+
+    /// Whether everything that leads to a directory was watched already.
+    fn is_watched(&mut self, dir: &Dir) -> bool {
+        // Of what is missing, the directory that it is missing from.
+        let path = match dir.missing {
+            true => &dir.path[..dir.path.iter().rposition(|b| *b == b'/').unwrap_or(0)],
+            false => dir.path.strip_suffix(b"/").unwrap_or(&dir.path),
+        };
+        let mut known = self.may_remember(path);
+        for hop in &dir.hops {
+            known &= self.watch.add(&hop.path, true).unwrap_or(false);
+        }
+        known
+    }
+
+    fn find_directory(&mut self, viewer: Viewer, dir: &[u8]) -> Option<Dir> {
+        let mut found = Dir { path: Vec::new(), missing: false, hops: Vec::new() };
+        let name = c_string(&mut self.name, &[dir, b"/"]).ok()?;
+        if files::open_path(files::CWD, name, true).is_ok() {
+            // Without links on the way, `..` means what it says.
+            push_components(&mut found.path, dir, true);
+        } else {
+            let mut look = Look { text: dir.to_vec(), ..Look::default() };
+            self.walk(viewer, Base::Cwd, true, &mut look).ok()?;
+            found.missing = look.errno() == libc::ENOENT as u16;
+            if look.object() != libc::S_IFDIR && !found.missing {
+                return None;
+            }
+            found.path = look.path;
+            found.hops = look.hops;
+        }
+        if !found.missing && found.path.last() != Some(&b'/') {
+            found.path.push(b'/');
+        }
+        Some(found)
     }
 
     /// The cheap look: none when it takes a walk.
@@ -377,6 +418,7 @@ impl Looker {
         {
             return None;
         }
+        self.changed();
         let mut name = std::mem::take(&mut self.todo);
         name.clone_from(&look.requested);
         let mut result = None;

@@ -445,6 +445,9 @@ impl Tracer<'_, '_> {
 
     /// The canonical current directory of a thread; empty when it can't be known.
     fn cwd(&mut self, tid: i32) -> Rc<[u8]> {
+        if self.looker.changed() {
+            self.generation += 1;
+        }
         let Some(task) = self.tasks.get(&tid) else { return Rc::from(&[][..]) };
         if let Some((generation, cwd)) = &task.fs.borrow().cwd
             && *generation == self.generation
@@ -454,11 +457,19 @@ impl Tracer<'_, '_> {
         let viewer = self.viewer(task);
         let fs = Rc::clone(&task.fs);
         let mut name = std::mem::take(&mut self.name);
-        let known = self.looker.name_of(viewer, format_args!("cwd"), &mut name);
+        let mut known = self.looker.name_of(viewer, format_args!("cwd"), &mut name);
+        let mut remember = viewer.host && self.looker.may_remember(&name);
+        if known.is_ok() && viewer.host && !remember {
+            // Now it is watched, or can't be. What was read is older than the watch.
+            known = self.looker.name_of(viewer, format_args!("cwd"), &mut name);
+            remember = self.looker.may_remember(&name);
+        }
         let cwd: Rc<[u8]> = if known.is_ok() { Rc::from(&name[..]) } else { Rc::from(&[][..]) };
         self.name = name;
+        // Also for a core file that is written when it can no longer be asked for.
+        let generation = if remember { self.generation } else { u64::MAX };
         match known {
-            Ok(()) => fs.borrow_mut().cwd = Some((self.generation, Rc::clone(&cwd))),
+            Ok(()) => fs.borrow_mut().cwd = Some((generation, Rc::clone(&cwd))),
             Err(error) => {
                 let id = self.process_of(tid);
                 self.log.incomplete(id, ReasonCode::PathUnreadable, || {

@@ -68,6 +68,8 @@ impl Tracer<'_, '_> {
             && flags & libc::O_TMPFILE != libc::O_TMPFILE
             && !self.doubtful(tid, p.abi)
             && self.has_free_descriptor(tid)
+            // Last: nobody has moved anything while we looked.
+            && !self.moved()
         {
             // The kernel would say the same: it need not be asked, and the second stop is saved.
             let next = self.guarded(tid, p, &[(0, Kind::Probe)], Ok(Some(Next::ToExit)))?;
@@ -164,6 +166,16 @@ impl Tracer<'_, '_> {
         }
         self.scratch = name;
         Ok(())
+    }
+
+    /// Whether a name that was looked up through what is remembered may have been looked up in
+    /// the wrong place.
+    fn moved(&mut self) -> bool {
+        let moved = self.looker.changed();
+        if moved {
+            self.generation += 1;
+        }
+        moved
     }
 
     /// Whether an open would get a descriptor: EMFILE comes before the look-up. Since Linux 6.2

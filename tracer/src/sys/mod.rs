@@ -8,6 +8,7 @@ pub(crate) mod process;
 pub(crate) mod ptrace;
 pub(crate) mod regs;
 pub(crate) mod spawn;
+pub(crate) mod watch;
 
 use std::io;
 
