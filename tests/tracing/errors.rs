@@ -44,6 +44,25 @@ fn bad_flags_come_before_an_absent_name() {
 }
 
 #[test]
+fn no_descriptor_left_comes_before_an_absent_name() {
+    // Of four descriptors three are the standard streams.
+    let ops = program("ops");
+    let ops = ops.to_str().expect("a UTF-8 path");
+    let argv = [
+        "/bin/sh",
+        "-c",
+        "ulimit -n 4; exec \"$@\"",
+        "sh",
+        ops,
+        "open :f O_RDONLY",
+        "open :no O_RDONLY",
+    ];
+    Case::run("file f", &argv)
+        .prints(&["open = ok", "open = EMFILE"])
+        .facts(&["read f", "?probe- no"]);
+}
+
+#[test]
 fn a_directory_that_may_not_be_searched() {
     let calls = [
         "open :d/no O_RDONLY = EACCES",

@@ -83,6 +83,11 @@ fn detached_mount() {
 }
 
 #[test]
+fn entering_the_namespace_of_another() {
+    both("file a/f\nfile b/f", "setns", exactly(&["read a/f", "?probe+ a", "?probe+ b"]));
+}
+
+#[test]
 fn pivot_root() {
     let facts = ["?probe+ d", "read d/f", "probe- d/no"];
     both("file d/f\nfile f", "pivot", exactly(&facts));
