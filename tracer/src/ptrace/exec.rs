@@ -60,11 +60,8 @@ impl Tracer<'_, '_> {
                 self.describe(tid, fd, &mut p.looks[0]);
             }
         } else {
-            let base = match fd {
-                None | Some(libc::AT_FDCWD) => Base::Cwd,
-                Some(fd) => Base::Descriptor(fd),
-            };
-            p.base = base;
+            p.base = Self::base(at, p);
+            let base = p.base;
             self.look(tid, base, flags & libc::AT_SYMLINK_NOFOLLOW == 0, &mut p.looks[0]);
         }
         if p.looks[0].path.is_empty() {

@@ -1,6 +1,8 @@
 //! The ptrace backend: one thread that waits for stops and answers them.
 
 mod calls;
+mod changes;
+mod entry;
 mod exec;
 mod open;
 mod sockets;

@@ -37,10 +37,7 @@ impl Tracer<'_, '_> {
                 return Ok(Some(Next::ToExit));
             }
         };
-        p.base = match at.dir.map(|dir| p.args[usize::from(dir)] as i32) {
-            None | Some(libc::AT_FDCWD) => Base::Cwd,
-            Some(fd) => Base::Descriptor(fd),
-        };
+        p.base = Self::base(at, p);
         if matches!(decoder, Decoder::OpenHow { .. })
             && p.args[5] & libc::RESOLVE_IN_ROOT != 0
             && let Base::Descriptor(fd) = p.base
@@ -103,17 +100,7 @@ impl Tracer<'_, '_> {
         let flags = p.flags as i32;
         if rval < 0 {
             let errno = -rval as i32;
-            let tells = !matches!(
-                errno,
-                libc::EFAULT
-                    | libc::EINTR
-                    | libc::ENOMEM
-                    | libc::EMFILE
-                    | libc::ENFILE
-                    | libc::EBADF
-                    | libc::ENOSYS
-            ) && !(512..=516).contains(&errno);
-            if tells && !p.looks[0].text.is_empty() {
+            if !calls::says_nothing(errno) && !p.looks[0].text.is_empty() {
                 self.look(tid, p.base, follows(flags), &mut p.looks[0]);
                 let gone = errno == libc::ENOENT
                     && flags & libc::O_CREAT == 0
