@@ -4,6 +4,31 @@
 use crate::harness::Case;
 
 #[test]
+fn a_directory_that_somebody_outside_turns_into_a_link() {
+    // The helper isn't traced: nothing of what it does is seen.
+    Case::run("file d/f", &["ask", "20", "d/f"])
+        .within(&["meddle", "link"])
+        .prints(&["40 there, 0 gone"])
+        .facts(&["read d/f", "probe- d/f-no", "link d", "read e/f", "probe- e/f-no"]);
+}
+
+#[test]
+fn a_directory_that_somebody_outside_moves() {
+    Case::run("file d/f", &["ask", "20", "d/f"])
+        .within(&["meddle", "move"])
+        .prints(&["20 there, 20 gone"])
+        .facts(&["read d/f", "probe- d", "probe- d/f-no"]);
+}
+
+#[test]
+fn a_cwd_that_somebody_outside_moves() {
+    Case::run("file d/f", &["ask", "20", "f", "d"])
+        .within(&["meddle", "move"])
+        .prints(&["40 there, 0 gone"])
+        .facts(&["probe+ d", "read d/f", "read e/f", "probe- d/f-no", "probe- e/f-no"]);
+}
+
+#[test]
 fn a_cwd_that_a_child_moves() {
     let calls = ["chdir :d/e", "stat :f &buf", "fork 1", "rename :$T/d :$T/n", "open :f O_RDONLY"];
     Case::ops("file d/e/f", &calls).facts(&[
