@@ -136,7 +136,8 @@ impl Tracer<'_, '_> {
             // The thread has been killed, or another has closed the descriptor: what the name
             // meant at entry, or means now, must do.
             Err(error)
-                if error.raw_os_error() == Some(libc::ENOENT) && self.still_named(tid, p) =>
+                if (error.raw_os_error() == Some(libc::ENOENT) || self.is_dying(tid))
+                    && self.still_named(tid, p) =>
             {
                 let look = &p.looks[0];
                 if let Some(stat) = look.stat().copied() {
@@ -170,6 +171,23 @@ impl Tracer<'_, '_> {
     fn has_free_descriptor(&mut self, tid: i32) -> bool {
         let open = self.looker.stat_of(tid, format_args!("fd")).map_or(0, |stat| stat.st_size);
         open > 0 && process::descriptor_limit(tid).is_some_and(|limit| (open as u64) < limit)
+    }
+
+    /// Whether a thread is on its way out. An ordinary user may not look at its descriptors any
+    /// more: EACCES.
+    fn is_dying(&mut self, tid: i32) -> bool {
+        /// `PF_EXITING` of <linux/sched.h>.
+        const EXITING: u64 = 4;
+        let mut stat = std::mem::take(&mut self.name);
+        let known = self.looker.read_proc(tid, format_args!("stat"), &mut stat);
+        // proc_pid_stat(5): pid (name) state ppid pgrp session tty tpgid flags; the name may hold
+        // anything.
+        let end = stat.iter().rposition(|b| *b == b')').map_or(stat.len(), |i| i + 1);
+        let flags = std::str::from_utf8(&stat[end..])
+            .ok()
+            .and_then(|rest| rest.split_ascii_whitespace().nth(6)?.parse::<u64>().ok());
+        self.name = stat;
+        known.is_err() || flags.is_none_or(|flags| flags & EXITING != 0)
     }
 
     /// Whether the name of an open means a file; looks once more if it did not at entry.
