@@ -472,6 +472,8 @@ impl Tracer<'_, '_> {
         let generation = if remember { self.generation } else { u64::MAX };
         match known {
             Ok(()) => fs.borrow_mut().cwd = Some((generation, Rc::clone(&cwd))),
+            // It will make no more calls.
+            Err(_) if self.is_dying(tid) => {}
             Err(error) => {
                 let id = self.process_of(tid);
                 self.log.incomplete(id, ReasonCode::PathUnreadable, || {
@@ -499,6 +501,7 @@ impl Tracer<'_, '_> {
         self.name = name;
         if let Err(error) = known
             && error.raw_os_error() != Some(libc::ENOENT)
+            && !self.is_dying(tid)
         {
             let id = self.process_of(tid);
             self.log.incomplete(id, ReasonCode::PathUnreadable, || {

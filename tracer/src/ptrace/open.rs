@@ -175,7 +175,7 @@ impl Tracer<'_, '_> {
 
     /// Whether a thread is on its way out. An ordinary user may not look at its descriptors any
     /// more: EACCES.
-    fn is_dying(&mut self, tid: i32) -> bool {
+    pub(super) fn is_dying(&mut self, tid: i32) -> bool {
         /// `PF_EXITING` of <linux/sched.h>.
         const EXITING: u64 = 4;
         let mut stat = std::mem::take(&mut self.name);
