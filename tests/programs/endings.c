@@ -93,6 +93,31 @@ int main(int argc, char **argv) {
         printf("grandchild %d\n", WEXITSTATUS(status));
         return 0;
     }
+    if (!strcmp(how, "unwaited")) { /* the kernel reaps them, as SIGCHLD is ignored */
+        signal(SIGCHLD, SIG_IGN);
+        for (int i = 0; i < 20; i++)
+            if (!fork()) _exit(open("f", O_RDONLY) < 0);
+        int status;
+        long gone = wait(&status);
+        printf("%ld\n", gone);
+        return 0;
+    }
+    if (!strcmp(how, "bereaved")) { /* a child that wants to die with its parent */
+        int gone[2];
+        if (pipe(gone)) return 98;
+        pid_t middle = fork();
+        if (!middle) {
+            if (!fork()) {
+                close(gone[0]);
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (open("f", O_RDONLY) < 0 || write(ready[1], "x", 1) != 1) _exit(1);
+                for (;;) pause();
+            }
+            _exit(read(ready[0], &byte, 1) != 1);
+        }
+        close(gone[1]);
+        return read(gone[0], &byte, 1) != 0; /* the end of the grandchild */
+    }
     if (!strcmp(how, "zombies")) { /* children that nobody waits for */
         for (int i = 0; i < 20; i++)
             if (!fork()) _exit(open("f", O_RDONLY) < 0);

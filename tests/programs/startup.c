@@ -43,6 +43,8 @@ int main(int argc, char **argv) {
     int death = -1;
     prctl(PR_GET_PDEATHSIG, &death);
     printf("%d timerslack %d\n", death, prctl(PR_GET_TIMERSLACK));
+    /* An ordinary user can't be traced with a filter and without this. */
+    if (!geteuid()) printf("no new privileges %d\n", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
     FILE *oom = fopen("/proc/self/oom_score_adj", "r");
     if (oom && fgets(line, sizeof line, oom)) printf("oom %s", line);
     printf("%s %s\n", getcwd(line, sizeof line), argc > 0 ? argv[0] : "");

@@ -126,6 +126,11 @@ fn a_branch_with_fewer_rights_than_the_tracer() {
 }
 
 #[test]
+fn across_file_systems() {
+    Case::ops("file f", &["rename :f :/proc/f = EXDEV"]).facts(&["?probe+ f"]);
+}
+
+#[test]
 fn slashes_at_the_end() {
     let calls = [
         "open :new/ O_WRONLY|O_CREAT 0644 = EISDIR",

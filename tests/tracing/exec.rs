@@ -218,6 +218,21 @@ fn failures() {
 }
 
 #[test]
+fn a_program_that_is_being_written() {
+    Case::ops("copy prog ops", &["a: open :prog O_WRONLY|O_APPEND", "spawn :./prog = ETXTBSY"])
+        .facts(&["write prog", "probe+ prog"]);
+}
+
+#[test]
+fn too_many_arguments() {
+    // A single argument may have 128 KiB.
+    let script = "./prog $(printf %0140000d 0) 2>/dev/null; echo $?";
+    let trace = Case::run("copy prog ops", &["/bin/sh", "-c", script]).prints(&["126"]).trace();
+    assert!(trace.facts.inside.contains("probe+ prog"), "{:?}", trace.facts.inside);
+    assert!(!trace.facts.inside.contains("exec prog"), "{:?}", trace.facts.inside);
+}
+
+#[test]
 fn by_descriptor() {
     Case::run("copy prog ops\nscript s #!$T/prog\\n", &["execat", "prog"])
         .facts(&["probe+ prog", "exec prog"]);

@@ -21,6 +21,7 @@ mod processes;
 mod races;
 mod random;
 mod refused;
+mod richer;
 mod stress;
 mod survivors;
 mod transparency;

@@ -149,3 +149,13 @@ fn a_subreaper_in_the_tree_keeps_its_orphans() {
 fn children_that_nobody_waits_for() {
     endings("zombies").facts(&["read f"]);
 }
+
+#[test]
+fn children_that_the_kernel_reaps() {
+    endings("unwaited").prints(&["-1"]).facts(&["read f"]);
+}
+
+#[test]
+fn a_child_that_dies_with_its_parent() {
+    endings("bereaved").facts(&["read f"]);
+}
