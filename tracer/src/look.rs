@@ -59,6 +59,8 @@ pub(crate) struct Look {
     /// The canonical name.
     pub(crate) path: Vec<u8>,
     pub(crate) hops: Vec<Hop>,
+    /// The name itself was no link, and the way to it is watched.
+    pub(crate) direct: bool,
     /// The text of a link that was not followed.
     pub(crate) link: Vec<u8>,
     pub(crate) found: Found,
@@ -71,6 +73,7 @@ impl Default for Look {
             requested: Vec::new(),
             path: Vec::new(),
             hops: Vec::new(),
+            direct: false,
             link: Vec::new(),
             found: Found::Refused(0),
         }
@@ -243,6 +246,17 @@ impl Looker {
         Ok(())
     }
 
+    /// The name of a descriptor by its number in `fds`, an own descriptor of `/proc/TID/fd`.
+    pub(crate) fn name_in(&mut self, fds: i32, fd: i32, out: &mut Vec<u8>) -> io::Result<()> {
+        self.proc_name.clear();
+        let _ = write!(self.proc_name, "{fd}\0");
+        let name = CStr::from_bytes_with_nul(&self.proc_name).unwrap_or(c"");
+        let n = files::read_link(fds, name, &mut self.link)?;
+        out.clear();
+        out.extend_from_slice(&self.link[..n]);
+        Ok(())
+    }
+
     /// stat through `/proc/TID/what`: of the file that a descriptor is open on.
     pub(crate) fn stat_of(
         &mut self,
@@ -300,6 +314,7 @@ impl Looker {
     ) {
         look.hops.clear();
         look.link.clear();
+        look.direct = false;
         let removed = cwd.ends_with(REMOVED);
         let cwd = cwd.strip_suffix(REMOVED).unwrap_or(cwd);
         join(&mut look.requested, cwd, &look.text, false);
@@ -418,12 +433,11 @@ impl Looker {
         {
             return None;
         }
-        self.changed();
         let mut name = std::mem::take(&mut self.todo);
         name.clone_from(&look.requested);
         let mut result = None;
         let mut whole = true;
-        for _ in 0..MOST_LINKS {
+        for link in 0..MOST_LINKS {
             let Some(end) = name.iter().rposition(|b| *b == b'/') else { break };
             let Some(dir) = self.directory(viewer, &name[..end]) else { break };
             look.path.clone_from(&dir.path);
@@ -441,6 +455,7 @@ impl Looker {
                     break;
                 }
                 Ok(stat) if stat.st_mode & libc::S_IFMT != libc::S_IFLNK => {
+                    look.direct = link == 0;
                     look.found = Found::There(stat);
                     result = Some(());
                     break;

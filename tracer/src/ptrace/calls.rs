@@ -168,6 +168,7 @@ impl Tracer<'_, '_> {
             };
             if pending.unsettles {
                 self.looker.unsettle();
+                self.distrust(&pending);
             }
         }
         if let Some(task) = self.tasks.get_mut(&tid) {

@@ -219,16 +219,7 @@ impl Tracer<'_, '_> {
         ) {
             return;
         }
-        self.tasks.insert(
-            task.tid,
-            Task {
-                tid: task.tid,
-                tgid: task.tgid,
-                fs: Rc::clone(&task.fs),
-                pending: None,
-                strict: false,
-            },
-        );
+        self.tasks.insert(task.tid, Task::new(task.tid, task.tgid, Rc::clone(&task.fs)));
         match decoder {
             Decoder::Open { .. } | Decoder::Creat { .. } | Decoder::OpenHow { .. } => {
                 self.open_interrupted(task.tgid, &mut p);

@@ -34,7 +34,7 @@ impl Loads {
 
 fn may_execute(look: &Look) -> bool {
     let name = std::ffi::CString::new(look.path.as_slice());
-    look.object() == libc::S_IFREG && name.is_ok_and(|name| files::executable(&name))
+    look.object() == libc::S_IFREG && name.is_ok_and(|name| files::accessible(&name, libc::X_OK))
 }
 
 impl Tracer<'_, '_> {
@@ -194,6 +194,7 @@ impl Tracer<'_, '_> {
         let pending = task.pending.take();
         task.tid = tid;
         task.strict = false;
+        task.fds = None;
         self.tasks.insert(tid, task);
         self.started = true;
 

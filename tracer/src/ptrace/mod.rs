@@ -7,6 +7,7 @@ mod exec;
 mod open;
 mod sockets;
 mod tasks;
+mod trust;
 
 use crate::command::{Command, Error, Options, Outcome};
 use crate::guard::{Attempt, Reaction};
@@ -69,6 +70,8 @@ struct Tracer<'a, 'b> {
     bound: std::collections::HashSet<Vec<u8>>,
     /// What is loaded for a file that is executed.
     loads: exec::Loads,
+    /// Threads with a foreseen open that may not have happened yet.
+    trusting: std::collections::HashSet<i32>,
     /// Processes that may live on and are being stopped for it, and their threads that have.
     leaving: std::collections::HashSet<i32>,
     parked: std::collections::HashSet<i32>,
@@ -125,6 +128,7 @@ pub(crate) fn run(
         unprivileged: no_new_privs || !process::has_capability(process::CAP_SYS_PTRACE),
         bound: std::collections::HashSet::new(),
         loads,
+        trusting: std::collections::HashSet::new(),
         leaving: std::collections::HashSet::new(),
         parked: std::collections::HashSet::new(),
         deadline,
@@ -146,8 +150,7 @@ impl Tracer<'_, '_> {
         let proc = Proc { id, tally, threads: 1, doubtful: false, name: Vec::new() };
         self.procs.insert(self.root, proc);
         let fs = Rc::new(RefCell::new(FsView::default()));
-        let task = Task { tid: self.root, tgid: self.root, fs, pending: None, strict: false };
-        self.tasks.insert(self.root, task);
+        self.tasks.insert(self.root, Task::new(self.root, self.root, fs));
         self.inherited();
     }
 
@@ -247,6 +250,7 @@ impl Tracer<'_, '_> {
             self.early.insert(tid);
             return;
         }
+        self.settle_trust(tid);
         let outcome = match event {
             0 if signal == libc::SIGTRAP | 0x80 => self.on_syscall_stop(tid),
             0 => self.on_signal(tid, signal),
@@ -345,8 +349,7 @@ impl Tracer<'_, '_> {
             Rc::new(RefCell::new(copy))
         };
         let thread = event == libc::PTRACE_EVENT_CLONE && flags & libc::CLONE_THREAD != 0;
-        let task =
-            |tgid| Task { tid: child, tgid, fs: Rc::clone(&fs), pending: None, strict: false };
+        let task = |tgid| Task::new(child, tgid, Rc::clone(&fs));
         if thread {
             self.tasks.insert(child, task(tgid));
             if let Some(proc) = self.procs.get_mut(&tgid) {
@@ -380,6 +383,7 @@ impl Tracer<'_, '_> {
     /// A thread has ended; the leader's end is that of the process.
     fn on_end(&mut self, tid: i32, exit: Exit, core: bool) {
         self.early.remove(&tid);
+        self.settle_trust(tid);
         let Some(mut task) = self.tasks.remove(&tid) else { return };
         if let Some(pending) = task.pending.take() {
             self.on_interrupted(&task, pending);
@@ -445,11 +449,20 @@ impl Tracer<'_, '_> {
         Viewer { tid: task.tid, tgid: task.tgid, host }
     }
 
+    /// Whether somebody has moved, removed or replaced something on a watched way, so that names
+    /// looked up through what is remembered may have been looked up in the wrong place.
+    fn moved(&mut self) -> bool {
+        let moved = self.looker.changed();
+        if moved {
+            self.generation += 1;
+            self.review_trust();
+        }
+        moved
+    }
+
     /// The canonical current directory of a thread; empty when it can't be known.
     fn cwd(&mut self, tid: i32) -> Rc<[u8]> {
-        if self.looker.changed() {
-            self.generation += 1;
-        }
+        self.moved();
         let Some(task) = self.tasks.get(&tid) else { return Rc::from(&[][..]) };
         if let Some((generation, cwd)) = &task.fs.borrow().cwd
             && *generation == self.generation
@@ -566,6 +579,7 @@ impl Tracer<'_, '_> {
             return;
         };
         let viewer = self.viewer(&self.tasks[&tid]);
+        self.moved();
         self.looker.look(viewer, base, &cwd, follow, look);
         if std::mem::take(&mut self.looker.nowhere) {
             let id = self.process_of(tid);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::table::Decoder;
+use std::os::fd::AsRawFd;
 
 impl Tracer<'_, '_> {
     /// The name and flags of an open; what it would make is looked up before it is made.
@@ -85,7 +86,12 @@ impl Tracer<'_, '_> {
             () if p.looks[0].object() == libc::S_IFDIR => Kind::List,
             () => Kind::Read,
         };
-        self.guarded(tid, p, &[(0, kind)], Ok(Some(Next::ToExit)))
+        let next = self.guarded(tid, p, &[(0, kind)], Ok(Some(Next::ToExit)))?;
+        if next.is_some() && kind == Kind::Read && self.may_trust(tid, decoder, p) {
+            self.trust(tid, p);
+            return Ok(None);
+        }
+        Ok(next)
     }
 
     /// An open has ended.
@@ -129,8 +135,15 @@ impl Tracer<'_, '_> {
         let fd = rval as i32;
         let viewer = self.viewer(&self.tasks[&tid]);
         let mut name = std::mem::take(&mut self.scratch);
-        let named = self.looker.name_of(viewer, format_args!("fd/{fd}"), &mut name);
-        let stat = self.looker.stat_of(tid, format_args!("fd/{fd}"));
+        let named = match self.fds(tid) {
+            Some(fds) if viewer.host => self.looker.name_in(fds, fd, &mut name),
+            _ => self.looker.name_of(viewer, format_args!("fd/{fd}"), &mut name),
+        };
+        let stat = match p.looks[0].stat() {
+            // The look at entry was at the same file: its name ends otherwise when it was removed.
+            Some(stat) if named.is_ok() && p.looks[0].path == name => Ok(*stat),
+            _ => self.looker.stat_of(tid, format_args!("fd/{fd}")),
+        };
         match named.and(stat) {
             Ok(stat) => self.opened(tid, decoder, p, fd, &name, &stat),
             // The thread has been killed, or another has closed the descriptor: what the name
@@ -156,20 +169,21 @@ impl Tracer<'_, '_> {
         Ok(())
     }
 
-    /// Whether a name that was looked up through what is remembered may have been looked up in
-    /// the wrong place.
-    fn moved(&mut self) -> bool {
-        let moved = self.looker.changed();
-        if moved {
-            self.generation += 1;
+    /// An own descriptor of `/proc/TID/fd`, kept for the thread's life.
+    fn fds(&mut self, tid: i32) -> Option<i32> {
+        let task = self.tasks.get_mut(&tid)?;
+        if task.fds.is_none() {
+            let flags = libc::O_PATH | libc::O_DIRECTORY;
+            task.fds = self.looker.open_of(tid, format_args!("fd"), flags).ok();
         }
-        moved
+        task.fds.as_ref().map(AsRawFd::as_raw_fd)
     }
 
     /// Whether an open would get a descriptor: EMFILE comes before the look-up. Since Linux 6.2
     /// the size of /proc/PID/fd is the number of open descriptors; before, it is not known.
-    fn has_free_descriptor(&mut self, tid: i32) -> bool {
-        let open = self.looker.stat_of(tid, format_args!("fd")).map_or(0, |stat| stat.st_size);
+    pub(super) fn has_free_descriptor(&mut self, tid: i32) -> bool {
+        let size = self.fds(tid).and_then(|fds| files::stat(fds, c"", false).ok());
+        let open = size.map_or(0, |stat| stat.st_size);
         open > 0 && process::descriptor_limit(tid).is_some_and(|limit| (open as u64) < limit)
     }
 

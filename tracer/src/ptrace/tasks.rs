@@ -6,6 +6,7 @@ use crate::table::{Abi, Decoder, Row};
 use airtight_recording::ProcessId;
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 /// What threads made with CLONE_FS share: root and current directory.
@@ -67,6 +68,17 @@ pub(crate) struct Task {
     pub(crate) pending: Option<Box<Pending>>,
     /// In SECCOMP_MODE_STRICT, which is emulated: every call stops.
     pub(crate) strict: bool,
+    /// Its `/proc/TID/fd`, once it was needed.
+    pub(crate) fds: Option<OwnedFd>,
+    /// The file, with device and inode, whose open was foreseen and may not have happened yet;
+    /// see [`super::trust`].
+    pub(crate) trusted: Option<(Vec<u8>, u64, u64)>,
+}
+
+impl Task {
+    pub(crate) fn new(tid: i32, tgid: i32, fs: Rc<RefCell<FsView>>) -> Task {
+        Task { tid, tgid, fs, pending: None, strict: false, fds: None, trusted: None }
+    }
 }
 
 /// Statuses of threads that were seen before the event that announces them.

@@ -50,10 +50,11 @@ pub(crate) fn stat(dir: i32, path: &CStr, follow: bool) -> io::Result<libc::stat
     Ok(unsafe { stat.assume_init() })
 }
 
-/// Whether this process may execute a file, by its effective ids (faccessat2(2)).
-pub(crate) fn executable(path: &CStr) -> bool {
+/// Whether this process may use a file in this way (`R_OK`, `X_OK`), by its effective ids
+/// (faccessat2(2)).
+pub(crate) fn accessible(path: &CStr, how: i32) -> bool {
     // SAFETY: path is NUL-terminated.
-    unsafe { libc::faccessat(CWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) == 0 }
+    unsafe { libc::faccessat(CWD, path.as_ptr(), how, libc::AT_EACCESS) == 0 }
 }
 
 /// readlinkat(2) into `buf`; the text's length. A text that fills the buffer was cut.
@@ -75,8 +76,17 @@ pub(crate) fn mount_id(fd: &OwnedFd) -> io::Result<u64> {
     Ok(statx.stx_mnt_id)
 }
 
-/// The whole of a small file (of /proc) into `buf`.
+/// The whole of a small file (of /proc) into `buf`, without asking for its size, which is not told.
 pub(crate) fn read_file(path: &CStr, buf: &mut Vec<u8>) -> io::Result<()> {
-    buf.clear();
-    File::from(open(CWD, path, libc::O_RDONLY)?).read_to_end(buf).map(drop)
+    let mut file = File::from(open(CWD, path, libc::O_RDONLY)?);
+    let mut have = 0;
+    loop {
+        buf.resize(have + 4096, 0);
+        let got = file.read(&mut buf[have..])?;
+        have += got;
+        buf.truncate(have);
+        if got == 0 {
+            return Ok(());
+        }
+    }
 }
