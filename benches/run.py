@@ -29,7 +29,6 @@ import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
-POOL = "http://deb.debian.org/debian/pool/main/"
 SOURCES = {
     "lua": (
         "l/lua5.4/lua5.4_5.4.4.orig.tar.gz",
@@ -45,12 +44,19 @@ Workload = collections.namedtuple("Workload", "title directory prepare command r
 Run = collections.namedtuple("Run", "cpu wall rss")
 
 
+def pool():
+    """Where this machine's apt gets its packages from."""
+    command = ["apt-get", "--print-uris", "download", "base-files"]
+    line = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return line.split("'")[1].split("/pool/")[0] + "/pool/main/"
+
+
 def fetch(work, name):
     """The unpacked source of a project."""
     path, digest = SOURCES[name]
     archive = work / path.rsplit("/", 1)[1]
     if not archive.exists():
-        with urllib.request.urlopen(POOL + path, timeout=60) as answer:
+        with urllib.request.urlopen(pool() + path, timeout=60) as answer:
             archive.write_bytes(answer.read())
     if hashlib.sha256(archive.read_bytes()).hexdigest() != digest:
         sys.exit(f"{archive}: not the expected file; remove it and try again")
