@@ -17,6 +17,7 @@ int main(int argc, char **argv) {
     if (!child) {
         if (!broken) close(out[0]);
         dup2(out[1], 1), close(out[1]);
+        for (int i = 1; i < 32; i++) signal(i, SIG_DFL); /* whatever we were started with */
         execv(argv[2], argv + 2);
         _exit(97);
     }

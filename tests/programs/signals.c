@@ -89,10 +89,11 @@ int main(void) {
     /* The death, stop and continuation of a child. */
     sigemptyset(&set), sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_BLOCK, &set, 0);
+    if (pipe(pair)) return 1;
     child = fork();
     if (!child) {
         raise(SIGSTOP);
-        _exit(17);
+        _exit(read(pair[0], &byte, 1) == 1 ? 17 : 18);
     }
     sigwaitinfo(&set, &info);
     printf("child %d %d %d\n", info.si_code, info.si_status, info.si_pid == child);
@@ -101,6 +102,7 @@ int main(void) {
     kill(child, SIGCONT);
     printf("wait %d ", waitpid(child, &status, WCONTINUED) == child);
     printf("%d\n", WIFCONTINUED(status));
+    if (write(pair[1], "x", 1) != 1) return 1;
     waitpid(child, &status, 0);
     printf("ended %d\n", WEXITSTATUS(status));
     child = fork();
@@ -135,7 +137,6 @@ int main(void) {
     printf("stack %d\n", (int)on_other_stack);
 
     /* A blocking call is interrupted, or goes on by itself. */
-    if (pipe(pair)) return 1;
     handle(SIGALRM, note, 0);
     tick(2000);
     errno = 0;

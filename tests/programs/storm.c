@@ -49,6 +49,7 @@ int main(int argc, char **argv) {
     const char *how = argc > 1 ? argv[1] : "";
     pthread_t threads[4];
     int status, bad = 0;
+    signal(SIGTERM, SIG_DFL); /* whatever we were started with */
     if (!strcmp(how, "alarms")) {
         struct sigaction action = { .sa_flags = argc > 2 ? SA_RESTART : 0 };
         struct itimerval often = { { 0, 1000 }, { 0, 1000 } }, never = { { 0, 0 }, { 0, 0 } };

@@ -66,6 +66,7 @@ static void shell(const struct scenario *s, const char *name, int report, int op
         close(start[1]);
         if (read(start[0], &byte, 1) < 0) _exit(97);
         close(start[0]), close(report);
+        for (int i = 1; i < 32; i++) signal(i, SIG_DFL); /* whatever we were started with */
         for (int fd = 0; fd < 3; fd++) dup2(tty, fd);
         close(tty);
         execv(argv[0], argv);

@@ -108,10 +108,13 @@ impl Launch {
         drop(pipe.write_all(&self.stdin));
         drop(pipe);
         let (done, watch) = mpsc::channel::<()>();
+        let marker = self.marker.clone();
         let watchdog = std::thread::spawn(move || {
             let late = watch.recv_timeout(LIMIT) == Err(mpsc::RecvTimeoutError::Timeout);
             if late {
                 let _ = kill(pid, Signal::SIGKILL);
+                // Its children hold the pipes we read.
+                end_survivors(&marker);
             }
             late
         });
@@ -141,12 +144,20 @@ impl Ran {
 
     /// Kills what it left behind.
     pub(crate) fn end_survivors(&self) {
-        while !left_behind(&self.marker).is_empty() {
-            for pid in left_behind(&self.marker) {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-            std::thread::yield_now();
+        end_survivors(&self.marker);
+    }
+}
+
+fn end_survivors(marker: &str) {
+    loop {
+        let left = left_behind(marker);
+        if left.is_empty() {
+            return;
         }
+        for pid in left {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        std::thread::yield_now();
     }
 }
 
