@@ -218,3 +218,30 @@ fn made_by_somebody_outside() {
         .prints(&["200 there, 200 gone"])
         .facts(&["read x", "probe- x", "probe- x-no"]);
 }
+
+#[test]
+fn opens_of_what_is_there_that_fail_all_the_same() {
+    // No descriptor left; a program in use; an owner's right.
+    let ops = program("ops");
+    let ops = ops.to_str().expect("a UTF-8 path");
+    let argv = [
+        "/bin/sh",
+        "-c",
+        "ulimit -n 4; exec \"$@\"",
+        "sh",
+        ops,
+        "open :f O_RDONLY",
+        "open :g O_RDONLY",
+    ];
+    Case::run("file f\nfile g", &argv)
+        .prints(&["open = ok", "open = EMFILE"])
+        .facts(&["read f", "?probe+ g"]);
+    let calls =
+        ["exec :./prog :open%20:prog%20O_WRONLY :open%20:prog%20O_RDWR :open%20:prog%20O_RDONLY"];
+    Case::ops("copy prog ops", &calls)
+        .prints(&["open = ETXTBSY", "open = ETXTBSY", "open = ok"])
+        .facts(&["exec prog", "probe+ prog", "read prog"]);
+    let calls = ["open :/etc/passwd 01000000 = EPERM", "open :/etc/passwd O_WRONLY = EACCES"];
+    let trace = Case::ops("", &calls).ordinary().facts(&["probe+ /etc/passwd"]);
+    assert!(!trace.facts.outside.contains("read /etc/passwd"));
+}
