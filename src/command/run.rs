@@ -120,19 +120,21 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
         Some(path) => Some(Recorder::create(path, Format::of(path))?),
         None => None,
     };
+    // Before anything is deleted for a command that can't run.
+    let allowed = tracer::check(&command);
+    if let Err(tracer::Error::Forbidden { what, remedy }) = &allowed
+        && config.on_untraceable == OnUntraceable::Uncacheable
+    {
+        printer.warning(&format!(
+            "the command runs untraced and unjudged: {what}\n  remedy: {remedy}"
+        ));
+        delete_outputs(&declaration)?;
+        return untraced::run(&command);
+    }
+    allowed?;
     delete_outputs(&declaration)?;
     let mut recording = Recording::default();
-    let outcome = match trace(&command, &declaration, &config, &mut recording, recorder.as_mut()) {
-        Err(tracer::Error::Forbidden { what, remedy })
-            if config.on_untraceable == OnUntraceable::Uncacheable =>
-        {
-            printer.warning(&format!(
-                "the command runs untraced and unjudged: {what}\n  remedy: {remedy}"
-            ));
-            return untraced::run(&command);
-        }
-        outcome => outcome?,
-    };
+    let outcome = trace(&command, &declaration, &config, &mut recording, recorder.as_mut())?;
     let recorded = recorder.is_none_or(|recorder| match recorder.finish() {
         Ok(_) => true,
         Err(error) => {

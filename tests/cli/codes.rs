@@ -89,8 +89,12 @@ fn what_can_not_be_executed_is_126_and_what_is_not_there_127() {
         let expected = "error: no-such-program: command not found\n";
         assert_eq!(site.run(&arguments).code(127).stderr, expected);
     }
-    // A failed start leaves no recording.
+    // A failed start leaves no recording, and what was there stays.
     assert!(!site.path("t").exists());
+    site.write("old", "result");
+    site.run(&["run", "--out", "old", "--", "no-such-program"]).code(127);
+    site.run(&["run", "--out", "old", "--", "./script"]).code(126);
+    assert_eq!(site.read("old"), "result");
 }
 
 #[test]

@@ -105,6 +105,15 @@ pub enum Error {
     },
 }
 
+/// Tries everything that [`run`] does before the command itself, so that a refusal is known before
+/// anything is changed for its sake. Costs one fork.
+///
+/// # Errors
+/// As [`run`]: the program is missing or can't be executed, or tracing is forbidden here.
+pub fn check(command: &Command) -> Result<(), Error> {
+    crate::ptrace::check(command)
+}
+
 /// Runs a command to its end and puts what it did into `sink`.
 ///
 /// # Errors

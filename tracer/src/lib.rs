@@ -16,6 +16,6 @@ mod start;
 mod sys;
 pub mod table;
 
-pub use command::{Backend, Command, Error, Options, Outcome, run};
+pub use command::{Backend, Command, Error, Options, Outcome, check, run};
 pub use guard::{Attempt, Guard, Reaction};
 pub use sys::process::die_by;

@@ -1,11 +1,13 @@
 //! What is prepared before the fork, and what is said when the start fails.
 
 use crate::command::{Command, Error};
+use crate::sys::files;
 use crate::sys::spawn::{Failure, Plan, candidates};
 use airtight_recording::Header;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn c_string(text: &OsStr) -> Result<CString, Error> {
@@ -39,6 +41,40 @@ pub(crate) fn plan<'a>(
         .collect::<Result<Vec<_>, _>>()?;
     let cwd = command.cwd.as_ref().map(|dir| c_string(dir.as_os_str())).transpose()?;
     Ok(Plan { candidates, argv, env, cwd, filter, no_new_privs })
+}
+
+/// Whether one of `candidates` can be executed, in the command's own directory.
+pub(crate) fn find_program(command: &Command, candidates: &[CString]) -> Result<(), Error> {
+    let program =
+        || command.argv.first().map_or(String::new(), |a| a.to_string_lossy().into_owned());
+    let mut refused = None;
+    for candidate in candidates {
+        let path = Path::new(OsStr::from_bytes(candidate.as_bytes()));
+        let path = match &command.cwd {
+            Some(cwd) => cwd.join(path),
+            None => path.to_owned(),
+        };
+        match path.metadata() {
+            Ok(found) if found.is_file() => {
+                let name = c_string(path.as_os_str())?;
+                if files::accessible(&name, libc::X_OK) {
+                    return Ok(());
+                }
+                refused = Some(libc::EACCES);
+            }
+            Ok(_) => refused = Some(libc::EACCES),
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
+                refused = Some(libc::EACCES);
+            }
+            Err(_) => {}
+        }
+    }
+    Err(match refused {
+        Some(errno) => {
+            Error::NotExecutable { program: program(), source: io::Error::from_raw_os_error(errno) }
+        }
+        None => Error::NotFound { program: program() },
+    })
 }
 
 /// The header of a recording that begins now.

@@ -84,6 +84,44 @@ struct Tracer<'a, 'b> {
     spare: Vec<Box<Pending>>,
 }
 
+/// The filter for this machine.
+fn filter_program(allow_io_uring: bool) -> Vec<libc::sock_filter> {
+    filter::program(Abi::NATIVE, filter::Options { mark: MARK, allow_io_uring })
+        .iter()
+        .map(|i| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k })
+        .collect()
+}
+
+/// Whether a command could be run under ptrace: all is done but the exec.
+pub(crate) fn check(command: &Command) -> Result<(), Error> {
+    let filter = filter_program(false);
+    let no_new_privs = !process::has_capability(process::CAP_SYS_ADMIN);
+    let mut plan = start::plan(command, &filter, no_new_privs)?;
+    start::find_program(command, &plan.candidates)?;
+    plan.candidates.clear();
+    let system = |source| Error::System { what: "trying whether tracing works".into(), source };
+    let signals = Signals::install().map_err(system)?;
+    let mut started =
+        spawn::start(&plan, &signals).map_err(|failure| start::error(failure, command))?;
+    loop {
+        match ptrace::wait_any().map_err(system)? {
+            Wait::Status(tid, status) if libc::WIFSTOPPED(status) => {
+                // One that was killed meanwhile can't go on; its end follows.
+                let _ = ptrace::resume(tid, 0);
+            }
+            Wait::Status(tid, _) if tid == started.pid => break,
+            Wait::Status(..) | Wait::Interrupted => {}
+            Wait::NoChildren => break,
+        }
+    }
+    match started.failure() {
+        // There was nothing to execute: everything before has worked.
+        Some(spawn::Failure::Exec(_)) => Ok(()),
+        Some(failure) => Err(start::error(failure, command)),
+        None => Err(system(io::Error::other("the trial process did not report"))),
+    }
+}
+
 /// Runs a command under ptrace.
 pub(crate) fn run(
     command: &Command,
@@ -94,11 +132,7 @@ pub(crate) fn run(
         let what = what.to_owned();
         move |source| Error::System { what, source }
     };
-    let chosen = filter::Options { mark: MARK, allow_io_uring: options.allow_io_uring };
-    let filter: Vec<_> = filter::program(Abi::NATIVE, chosen)
-        .iter()
-        .map(|i| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k })
-        .collect();
+    let filter = filter_program(options.allow_io_uring);
     let no_new_privs = !process::has_capability(process::CAP_SYS_ADMIN);
     let plan = start::plan(command, &filter, no_new_privs)?;
     let header = start::header(command, "ptrace");
