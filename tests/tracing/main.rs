@@ -25,3 +25,4 @@ mod richer;
 mod stress;
 mod survivors;
 mod transparency;
+mod trust;
