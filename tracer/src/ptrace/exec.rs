@@ -195,6 +195,7 @@ impl Tracer<'_, '_> {
         task.tid = tid;
         task.strict = false;
         task.fds = None;
+        task.memory = None;
         self.tasks.insert(tid, task);
         self.started = true;
 

@@ -13,10 +13,11 @@ use crate::command::{Command, Error, Options, Outcome};
 use crate::guard::{Attempt, Reaction};
 use crate::log::{Call, Fact, Log, why};
 use crate::look::{Base, Found, Hop, Look, Looker, Viewer};
+use crate::sys::memory::Memory;
 use crate::sys::process::{self, Signals};
 use crate::sys::ptrace::{self, SyscallStop, Wait};
 use crate::sys::spawn::{self, Started};
-use crate::sys::{files, memory, regs};
+use crate::sys::{files, regs};
 use crate::table::{self, Abi, Row};
 use crate::{filter, start};
 use airtight_recording::{Exit, HostKind, Kind, Op, ProcessId, ReasonCode, Sink};
@@ -139,10 +140,12 @@ pub(crate) fn run(
     let looker = Looker::new().map_err(system("reading the mount table"))?;
     let loads = exec::Loads::new();
     let signals = Signals::install().map_err(system("installing signal handlers"))?;
+    let _limit = process::MoreDescriptors::allow();
     let mut started = match spawn::start(&plan, &signals) {
         Ok(started) => started,
         Err(failure) => return Err(start::error(failure, command)),
     };
+    let _pinned = process::Pinned::here();
     let deadline = options.timeout.map(|limit| Instant::now() + limit);
     if let Some(limit) = options.timeout {
         process::alarm(limit.max(std::time::Duration::from_millis(1)));
@@ -573,7 +576,7 @@ impl Tracer<'_, '_> {
             let want = (PAGE - at % PAGE).min(256) as usize;
             let have = out.len();
             out.resize(have + want, 0);
-            match memory::read(tid, at, &mut out[have..]) {
+            match self.read_memory(tid, at, &mut out[have..]) {
                 Ok(got) => {
                     out.truncate(have + got);
                     if let Some(end) = out[have..].iter().position(|b| *b == 0) {
@@ -599,9 +602,16 @@ impl Tracer<'_, '_> {
         false
     }
 
+    fn read_memory(&mut self, tid: i32, addr: u64, buf: &mut [u8]) -> io::Result<usize> {
+        match self.tasks.get_mut(&tid) {
+            Some(task) => task.memory.get_or_insert_with(|| Memory::open(tid)).read(tid, addr, buf),
+            None => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        }
+    }
+
     /// Reads a structure of at most `buf.len()` bytes; false when it is not all there.
     fn read_exact(&mut self, tid: i32, addr: u64, buf: &mut [u8]) -> bool {
-        memory::read(tid, addr, buf).is_ok_and(|got| got == buf.len())
+        self.read_memory(tid, addr, buf).is_ok_and(|got| got == buf.len())
     }
 
     /// Looks at `look.text` as `tid` would.

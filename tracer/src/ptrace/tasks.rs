@@ -2,6 +2,7 @@
 
 use crate::log::{Call, Tally};
 use crate::look::{Base, Look};
+use crate::sys::memory::Memory;
 use crate::table::{Abi, Decoder, Row};
 use airtight_recording::ProcessId;
 use std::cell::RefCell;
@@ -68,6 +69,8 @@ pub(crate) struct Task {
     pub(crate) pending: Option<Box<Pending>>,
     /// In SECCOMP_MODE_STRICT, which is emulated: every call stops.
     pub(crate) strict: bool,
+    /// Its memory, once it was read.
+    pub(crate) memory: Option<Memory>,
     /// Its `/proc/TID/fd`, once it was needed.
     pub(crate) fds: Option<OwnedFd>,
     /// The file, with device and inode, whose open was foreseen and may not have happened yet;
@@ -77,7 +80,7 @@ pub(crate) struct Task {
 
 impl Task {
     pub(crate) fn new(tid: i32, tgid: i32, fs: Rc<RefCell<FsView>>) -> Task {
-        Task { tid, tgid, fs, pending: None, strict: false, fds: None, trusted: None }
+        Task { tid, tgid, fs, pending: None, strict: false, memory: None, fds: None, trusted: None }
     }
 }
 

@@ -4,7 +4,7 @@ use super::check;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The root process, to which the handlers forward; 0 for none.
@@ -63,6 +63,7 @@ const HANDLERS: &[(libc::c_int, Handler)] = &[
     (libc::SIGTTIN, wake),
     (libc::SIGTTOU, wake),
     (libc::SIGALRM, wake),
+    (libc::SIGIO, super::watch::on_event),
 ];
 
 /// Signal dispositions as they were: restored when dropped, and in the child before it runs.
@@ -83,7 +84,9 @@ impl Signals {
             for &(signal, handler) in HANDLERS {
                 let mut old: libc::sigaction = zeroed();
                 check(i64::from(libc::sigaction(signal, ptr::null(), &raw mut old)))?;
-                if old.sa_sigaction != libc::SIG_IGN || signal == libc::SIGALRM {
+                if old.sa_sigaction != libc::SIG_IGN
+                    || matches!(signal, libc::SIGALRM | libc::SIGIO)
+                {
                     let mut action: libc::sigaction = zeroed();
                     action.sa_sigaction = handler as *const () as usize;
                     action.sa_flags = libc::SA_SIGINFO;
@@ -98,10 +101,11 @@ impl Signals {
         }
     }
 
-    /// Gives a forked child the dispositions that this process was started with.
+    /// Gives a forked child the dispositions and limits that this process was started with.
     /// Async-signal-safe.
     pub(crate) fn restore_in_child(&self) {
         self.restore();
+        MoreDescriptors::take_back();
         // SAFETY: sigaction is plain data; the handler is SIG_DFL or SIG_IGN, as it was.
         unsafe {
             let mut action: libc::sigaction = zeroed();
@@ -125,6 +129,80 @@ impl Drop for Signals {
         forward_to(0);
         alarm(Duration::ZERO);
         self.restore();
+    }
+}
+
+/// The soft limit of descriptors, as it was before it was raised; 0 while it is not.
+static SOFT_LIMIT: AtomicU64 = AtomicU64::new(0);
+
+fn set_soft_limit(soft: u64) -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is a live structure.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) != 0 {
+            return None;
+        }
+        let before = limit.rlim_cur;
+        limit.rlim_cur = soft.min(limit.rlim_max);
+        (libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) == 0).then_some(before)
+    }
+}
+
+/// Lets this process have as many descriptors as it may: it keeps a few for each traced thread.
+/// Taken back when dropped, and in a child.
+pub(crate) struct MoreDescriptors;
+
+impl MoreDescriptors {
+    pub(crate) fn allow() -> MoreDescriptors {
+        SOFT_LIMIT.store(set_soft_limit(u64::MAX).unwrap_or(0), Ordering::Relaxed);
+        MoreDescriptors
+    }
+
+    /// Async-signal-safe: getrlimit and setrlimit are plain system calls.
+    pub(crate) fn take_back() {
+        let before = SOFT_LIMIT.swap(0, Ordering::Relaxed);
+        if before != 0 {
+            set_soft_limit(before);
+        }
+    }
+}
+
+impl Drop for MoreDescriptors {
+    fn drop(&mut self) {
+        MoreDescriptors::take_back();
+    }
+}
+
+/// Keeps this thread on the CPU it is on, until dropped. A stop wakes the tracer, and the tracer
+/// wakes the stopped thread: each time the scheduler would choose an idle CPU, and waking that one
+/// costs more than all we do. A tracer that stays draws the threads it serves to its own CPU; they
+/// are free to go, as before. Measured in docs/performance.md.
+pub(crate) struct Pinned(Option<libc::cpu_set_t>);
+
+impl Pinned {
+    pub(crate) fn here() -> Pinned {
+        // SAFETY: cpu_set_t is plain bits, for which all zeroes is a value; the sets are live and
+        // their true size is given.
+        unsafe {
+            let mut before: libc::cpu_set_t = zeroed();
+            let mut here: libc::cpu_set_t = zeroed();
+            let size = size_of::<libc::cpu_set_t>();
+            let cpu = libc::sched_getcpu();
+            if cpu < 0 || libc::sched_getaffinity(0, size, &raw mut before) != 0 {
+                return Pinned(None);
+            }
+            libc::CPU_SET(cpu as usize, &mut here);
+            Pinned((libc::sched_setaffinity(0, size, &raw const here) == 0).then_some(before))
+        }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            // SAFETY: the set is one that sched_getaffinity has filled.
+            unsafe { libc::sched_setaffinity(0, size_of_val(before), before) };
+        }
     }
 }
 

@@ -7,6 +7,16 @@ use rustc_hash::FxHashSet;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Set by SIGIO: an event has been queued. A signal costs nothing while there is none, and the
+/// loop asks at every call.
+static EVENT: AtomicBool = AtomicBool::new(false);
+
+/// The handler of SIGIO.
+pub(crate) extern "C" fn on_event(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    EVENT.store(true, Ordering::SeqCst);
+}
 
 /// Watches names; all are forgotten at the first event.
 pub(crate) struct Watch {
@@ -62,10 +72,17 @@ impl Watch {
             Some(inotify) => inotify,
             None => {
                 // SAFETY: integers only.
-                let fd = unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) };
+                let fd = unsafe { libc::inotify_init1(libc::IN_CLOEXEC) };
                 let fd = check(i64::from(fd))? as i32;
                 // SAFETY: the kernel has just given this descriptor to us alone.
-                self.inotify.insert(unsafe { OwnedFd::from_raw_fd(fd) })
+                let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+                // SAFETY: integers only.
+                unsafe {
+                    let (raw, me) = (fd.as_raw_fd(), libc::getpid());
+                    check(i64::from(libc::fcntl(raw, libc::F_SETOWN, me)))?;
+                    check(i64::from(libc::fcntl(raw, libc::F_SETFL, libc::O_ASYNC)))?;
+                }
+                self.inotify.insert(fd)
             }
         };
         let name = CString::new(name)?;
@@ -77,12 +94,7 @@ impl Watch {
     /// Whether anything watched has changed since it was asked last; then nothing is watched any
     /// more.
     pub(crate) fn changed(&mut self) -> bool {
-        let Some(inotify) = &self.inotify else { return false };
-        // Room for one event without a name, which is all that is looked at.
-        let mut event = [0u8; 256];
-        // SAFETY: the buffer is live and its true length is given.
-        let n = unsafe { libc::read(inotify.as_raw_fd(), event.as_mut_ptr().cast(), event.len()) };
-        if n < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN) {
+        if !EVENT.swap(false, Ordering::SeqCst) {
             return false;
         }
         // With its descriptor all its watches go.
