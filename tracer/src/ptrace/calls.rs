@@ -48,6 +48,7 @@ pub(super) fn says_nothing(errno: i32) -> bool {
 impl Tracer<'_, '_> {
     /// A stop by a filter: ours, or one of the program's own.
     pub(super) fn on_seccomp(&mut self, tid: i32) -> io::Result<()> {
+        self.places.stopped(tid);
         let stop = ptrace::syscall_info(tid)?;
         if self.tasks[&tid].strict {
             return self.on_strict(tid, stop.nr);

@@ -210,6 +210,14 @@ impl Tracer<'_, '_> {
                 }
                 return Ok(None);
             }
+            Decoder::Affinity { set } => {
+                if set {
+                    self.places.give_up();
+                } else {
+                    self.places.let_go();
+                }
+                return Ok(None);
+            }
             Decoder::Random => {
                 if let Some(id) = self.process_of(tid) {
                     self.log.note(id, HostKind::Random, b"getrandom", 0);

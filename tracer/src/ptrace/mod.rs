@@ -5,6 +5,7 @@ mod changes;
 mod entry;
 mod exec;
 mod open;
+mod place;
 mod sockets;
 mod tasks;
 mod trust;
@@ -71,6 +72,7 @@ struct Tracer<'a, 'b> {
     bound: std::collections::HashSet<Vec<u8>>,
     /// What is loaded for a file that is executed.
     loads: exec::Loads,
+    places: place::Places,
     /// Threads with a foreseen open that may not have happened yet.
     trusting: std::collections::HashSet<i32>,
     /// Processes that may live on and are being stopped for it, and their threads that have.
@@ -145,7 +147,6 @@ pub(crate) fn run(
         Ok(started) => started,
         Err(failure) => return Err(start::error(failure, command)),
     };
-    let _pinned = process::Pinned::here();
     let deadline = options.timeout.map(|limit| Instant::now() + limit);
     if let Some(limit) = options.timeout {
         process::alarm(limit.max(std::time::Duration::from_millis(1)));
@@ -165,6 +166,7 @@ pub(crate) fn run(
         unprivileged: no_new_privs || !process::has_capability(process::CAP_SYS_PTRACE),
         bound: std::collections::HashSet::new(),
         loads,
+        places: place::Places::new(started.pid),
         trusting: std::collections::HashSet::new(),
         leaving: std::collections::HashSet::new(),
         parked: std::collections::HashSet::new(),
@@ -197,7 +199,7 @@ impl Tracer<'_, '_> {
             match ptrace::wait_any()? {
                 Wait::Status(tid, status) => self.on_status(tid, status),
                 Wait::NoChildren => return Ok(()),
-                Wait::Interrupted => {}
+                Wait::Interrupted => self.places.tick(),
             }
             if self.root_exit.is_some() && self.procs.is_empty() {
                 // Nothing is left but perhaps a keeper.
@@ -247,6 +249,7 @@ impl Tracer<'_, '_> {
             return Ok(());
         }
         let processes: Vec<i32> = self.leaving.drain().collect();
+        self.places.let_go();
         let keeper = crate::sys::keeper::fork(&processes, &threads)?;
         for &tid in &threads {
             ptrace::detach(tid)?;
@@ -372,6 +375,7 @@ impl Tracer<'_, '_> {
 
     fn on_birth(&mut self, parent: i32, event: i32) -> io::Result<()> {
         let child = ptrace::event_message(parent)? as i32;
+        self.places.born(parent, child);
         let (nr, first, i386) = regs::call_in_progress(parent)?;
         let is_clone = row_of(nr, i386).is_some_and(|row| row.name == "clone");
         let flags = if is_clone { first as i32 } else { 0 };
@@ -420,6 +424,7 @@ impl Tracer<'_, '_> {
     /// A thread has ended; the leader's end is that of the process.
     fn on_end(&mut self, tid: i32, exit: Exit, core: bool) {
         self.early.remove(&tid);
+        self.places.ended(tid);
         self.settle_trust(tid);
         let Some(mut task) = self.tasks.remove(&tid) else { return };
         if let Some(pending) = task.pending.take() {

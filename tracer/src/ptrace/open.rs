@@ -57,6 +57,10 @@ impl Tracer<'_, '_> {
         let flags = p.flags as i32;
         self.look(tid, p.base, follows(flags), &mut p.looks[0]);
         p.existed = p.looks[0].stat().is_some();
+        if p.looks[0].path.starts_with(b"/proc/") {
+            // It may tell which CPUs a thread may run on.
+            self.places.let_go();
+        }
         let creates = flags & libc::O_CREAT != 0;
         if let Found::Missing(errno) = p.looks[0].found
             && i32::from(errno) == libc::ENOENT

@@ -4,7 +4,7 @@ use super::check;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The root process, to which the handlers forward; 0 for none.
@@ -23,8 +23,17 @@ extern "C" fn forward(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut l
     }
 }
 
-/// Only interrupts the wait.
-extern "C" fn wake(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
+/// Set by SIGALRM, which also interrupts the wait.
+static ALARM: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn wake(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    ALARM.store(true, Ordering::Relaxed);
+}
+
+/// Whether a timer has fired since it was asked last.
+pub(crate) fn alarmed() -> bool {
+    ALARM.swap(false, Ordering::Relaxed)
+}
 
 /// The disposition of SIGPIPE that this process was started with: Rust's runtime sets it to ignored
 /// before `main`, and a traced command must have its own.
@@ -170,39 +179,6 @@ impl MoreDescriptors {
 impl Drop for MoreDescriptors {
     fn drop(&mut self) {
         MoreDescriptors::take_back();
-    }
-}
-
-/// Keeps this thread on the CPU it is on, until dropped. A stop wakes the tracer, and the tracer
-/// wakes the stopped thread: each time the scheduler would choose an idle CPU, and waking that one
-/// costs more than all we do. A tracer that stays draws the threads it serves to its own CPU; they
-/// are free to go, as before. Measured in docs/performance.md.
-pub(crate) struct Pinned(Option<libc::cpu_set_t>);
-
-impl Pinned {
-    pub(crate) fn here() -> Pinned {
-        // SAFETY: cpu_set_t is plain bits, for which all zeroes is a value; the sets are live and
-        // their true size is given.
-        unsafe {
-            let mut before: libc::cpu_set_t = zeroed();
-            let mut here: libc::cpu_set_t = zeroed();
-            let size = size_of::<libc::cpu_set_t>();
-            let cpu = libc::sched_getcpu();
-            if cpu < 0 || libc::sched_getaffinity(0, size, &raw mut before) != 0 {
-                return Pinned(None);
-            }
-            libc::CPU_SET(cpu as usize, &mut here);
-            Pinned((libc::sched_setaffinity(0, size, &raw const here) == 0).then_some(before))
-        }
-    }
-}
-
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        if let Some(before) = &self.0 {
-            // SAFETY: the set is one that sched_getaffinity has filled.
-            unsafe { libc::sched_setaffinity(0, size_of_val(before), before) };
-        }
     }
 }
 

@@ -133,6 +133,8 @@ pub enum Decoder {
     /// The socket calls of i386 in one: argument 0 is the call, argument 1 points to its
     /// arguments, words of 32 bits.
     SocketCall,
+    /// sched_setaffinity, sched_getaffinity.
+    Affinity { set: bool },
     /// getrandom.
     Random,
     /// Answered with this errno by the tracer, and noted.

@@ -50,6 +50,10 @@ pub(super) const ROWS: &[Row] = rows! {
         "its flags are in memory that others may change; libraries fall back to clone");
     fork 57 2 _ => pass(BORN);
     vfork 58 190 _ => pass(BORN);
+    sched_setaffinity 203 241 122 => trace(Affinity { set: true }, Entry,
+        "the tracer moves busy threads to its CPU; a program must see its own choice");
+    sched_getaffinity 204 242 123 => trace(Affinity { set: false }, Entry,
+        "the tracer moves busy threads to its CPU; a program must see its own choice");
     ptrace 101 26 117 x32 521 => trace(Ptrace, Entry, "a process can have only one tracer");
     seccomp 317 354 277 => trace(
         SeccompMode { mode: 0, strict: 0, flags: Some(1) }, Exit,
