@@ -173,3 +173,17 @@ fn killing_the_tracer_leaves_nothing() {
         }
     }
 }
+
+#[test]
+fn the_cpus_of_a_busy_program() {
+    // A thread in a burst of stops is kept on the tracer's CPU; nobody may see that.
+    let busy = "i=0; while [ $i -lt 200 ]; do [ -e no ]; i=$((i+1)); done;";
+    let look = "nproc; grep Cpus_allowed_list /proc/self/status; cat /proc/$$/status | grep Cpus";
+    for script in [
+        format!("{busy} {look}"),
+        format!("{busy} taskset -c 0 sh -c '{busy} nproc; {busy} nproc'"),
+    ] {
+        // The harness compares what it prints with what it prints untraced.
+        Case::run("", &["/bin/sh", "-c", &script]).trace();
+    }
+}
