@@ -59,7 +59,7 @@ impl Tracer<'_, '_> {
         p.existed = p.looks[0].stat().is_some();
         if p.looks[0].path.starts_with(b"/proc/") {
             // It may tell which CPUs a thread may run on.
-            self.places.let_go();
+            self.places.bar(tid);
         }
         let creates = flags & libc::O_CREAT != 0;
         if let Found::Missing(errno) = p.looks[0].found

@@ -20,6 +20,8 @@ struct Pace {
     last: Instant,
     close: u32,
     kept: bool,
+    /// It is reading what may tell where it runs: it is left alone.
+    barred: bool,
 }
 
 /// The placement of all threads of one trace. Does nothing where it can't, or where there is but
@@ -56,10 +58,15 @@ impl Places {
     pub(super) fn stopped(&mut self, tid: i32) {
         let Some(known) = &mut self.0 else { return };
         let now = Instant::now();
-        let pace = known.paces.entry(tid).or_insert(Pace { last: now, close: 0, kept: false });
+        let pace = known.paces.entry(tid).or_insert(Pace {
+            last: now,
+            close: 0,
+            kept: false,
+            barred: false,
+        });
         pace.close = if now - pace.last < CLOSE { pace.close + 1 } else { 0 };
         pace.last = now;
-        if pace.close >= BURST && !pace.kept && known.here.apply(tid).is_ok() {
+        if pace.close >= BURST && !pace.kept && !pace.barred && known.here.apply(tid).is_ok() {
             pace.kept = true;
             known.kept += 1;
             if known.kept == 1 {
@@ -85,7 +92,9 @@ impl Places {
     pub(super) fn born(&mut self, maker: i32, tid: i32) {
         let Some(known) = &mut self.0 else { return };
         if known.paces.get(&maker).is_some_and(|pace| pace.kept) {
-            known.paces.insert(tid, Pace { last: Instant::now(), close: 0, kept: true });
+            known
+                .paces
+                .insert(tid, Pace { last: Instant::now(), close: 0, kept: true, barred: false });
             known.kept += 1;
         }
     }
@@ -102,6 +111,14 @@ impl Places {
     pub(super) fn let_go(&mut self) {
         if let Some(known) = &mut self.0 {
             known.release(|_| true);
+        }
+    }
+
+    /// A thread opens a file that may tell where threads run.
+    pub(super) fn bar(&mut self, tid: i32) {
+        self.let_go();
+        if let Some(pace) = self.0.as_mut().and_then(|known| known.paces.get_mut(&tid)) {
+            pace.barred = true;
         }
     }
 
