@@ -375,7 +375,6 @@ impl Tracer<'_, '_> {
 
     fn on_birth(&mut self, parent: i32, event: i32) -> io::Result<()> {
         let child = ptrace::event_message(parent)? as i32;
-        self.places.born(parent, child);
         let (nr, first, i386) = regs::call_in_progress(parent)?;
         let is_clone = row_of(nr, i386).is_some_and(|row| row.name == "clone");
         let flags = if is_clone { first as i32 } else { 0 };
@@ -390,6 +389,7 @@ impl Tracer<'_, '_> {
             Rc::new(RefCell::new(copy))
         };
         let thread = event == libc::PTRACE_EVENT_CLONE && flags & libc::CLONE_THREAD != 0;
+        self.places.born(parent, child, !thread);
         let task = |tgid| Task::new(child, tgid, Rc::clone(&fs));
         if thread {
             self.tasks.insert(child, task(tgid));

@@ -68,10 +68,7 @@ impl Places {
         pace.last = now;
         if pace.close >= BURST && !pace.kept && !pace.barred && known.here.apply(tid).is_ok() {
             pace.kept = true;
-            known.kept += 1;
-            if known.kept == 1 {
-                known.ticker.every(QUIET);
-            }
+            known.keep();
         }
         if process::alarmed() {
             known.release(|pace| now - pace.last >= QUIET);
@@ -88,14 +85,17 @@ impl Places {
         }
     }
 
-    /// A thread has made another, which runs where its maker may.
-    pub(super) fn born(&mut self, maker: i32, tid: i32) {
+    /// A thread has made another, which runs where its maker may. A process begins with a burst:
+    /// it executes a program and loads its libraries.
+    pub(super) fn born(&mut self, maker: i32, tid: i32, process: bool) {
         let Some(known) = &mut self.0 else { return };
-        if known.paces.get(&maker).is_some_and(|pace| pace.kept) {
+        let inherited = known.paces.get(&maker).is_some_and(|pace| pace.kept);
+        let kept = inherited || (process && known.here.apply(tid).is_ok());
+        if kept {
             known
                 .paces
                 .insert(tid, Pace { last: Instant::now(), close: 0, kept: true, barred: false });
-            known.kept += 1;
+            known.keep();
         }
     }
 
@@ -130,6 +130,14 @@ impl Places {
 }
 
 impl Known {
+    /// One more is kept.
+    fn keep(&mut self) {
+        self.kept += 1;
+        if self.kept == 1 {
+            self.ticker.every(QUIET);
+        }
+    }
+
     fn release(&mut self, which: impl Fn(&Pace) -> bool) {
         for (&tid, pace) in &mut self.paces {
             if pace.kept && which(pace) {
