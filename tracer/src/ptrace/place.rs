@@ -70,9 +70,7 @@ impl Places {
             pace.kept = true;
             known.keep();
         }
-        if process::alarmed() {
-            known.release(|pace| now - pace.last >= QUIET);
-        }
+        self.tick();
     }
 
     /// A timer may have fired.

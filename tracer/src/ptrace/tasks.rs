@@ -28,7 +28,7 @@ pub(crate) struct Proc {
     /// Our look could differ from what the kernel does for it: credentials, shared memory.
     /// Then no exit stop is left out, and strings are read again.
     pub(crate) doubtful: bool,
-    /// Whether it has become the command (the root has not, before its first exec).
+    /// The file name of its program, or its maker's; empty before the first exec of the root.
     pub(crate) name: Vec<u8>,
 }
 
