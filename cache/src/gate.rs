@@ -1,30 +1,7 @@
 //! The gate: the one way into a cache that others share.
 
+use crate::result::ActionResult;
 use airtight_policy::Verified;
-use airtight_recording::Digest;
-
-/// One file that an action made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputFile {
-    /// Its path relative to the action's directory, as bytes; no `..`, not absolute.
-    pub path: Vec<u8>,
-    /// The digest of its content.
-    pub digest: Digest,
-    /// Whether it may be executed.
-    pub executable: bool,
-}
-
-/// What an action gave: the part of the Remote Execution API's `ActionResult` that every store
-/// holds. The exit code is not in it, because only success is ever published.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ActionResult {
-    /// The files, sorted by path.
-    pub files: Vec<OutputFile>,
-    /// What it wrote to standard output.
-    pub stdout: Option<Digest>,
-    /// What it wrote to standard error.
-    pub stderr: Option<Digest>,
-}
 
 /// Where results are published. An implementation stores `result` under the action that
 /// `verified` names, and gets no other word on which action that is.

@@ -1,0 +1,217 @@
+//! Stores beyond this machine, behind one trait.
+
+use crate::blob::Blob;
+use crate::local::Incoming;
+use airtight_recording::Digest;
+use bytes::Bytes;
+use std::fmt;
+use std::time::Duration;
+
+/// The largest value of an action cache that is taken: 16 MiB.
+pub const MAX_ENTRY: u64 = 16 << 20;
+
+/// Why a request to a remote failed. The texts hold neither credentials nor the query of a URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoteError {
+    /// It can't be reached, is too slow or too busy: worth another try.
+    #[error("{what}")]
+    Transient {
+        /// What happened.
+        what: String,
+        /// When the server wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// The credentials are missing or wrong.
+    #[error("{0}")]
+    Denied(String),
+    /// It has no room, or the blob is larger than it takes.
+    #[error("{0}")]
+    Full(String),
+    /// It said something that can't be right: a wrong digest, an endless answer, garbage.
+    #[error("{0}")]
+    Wrong(String),
+    /// It refused the request for another reason that lasts.
+    #[error("{0}")]
+    Refused(String),
+    /// The local end failed: the disk is full, a file can't be read.
+    #[error("{0}")]
+    Local(String),
+}
+
+/// A store of action cache entries and blobs that others share. Implementations make one attempt
+/// for each request; retries, time limits and the circuit breaker are around them (`Guarded`).
+///
+/// Nothing that comes back is trusted: [`Incoming`] hashes blobs, and entries are checked by those
+/// who read them.
+#[async_trait::async_trait]
+pub trait Remote: fmt::Debug + Send + Sync {
+    /// The value of the action cache under `key`, an encoded `ActionResult` of at most
+    /// [`MAX_ENTRY`] bytes; none when there is none.
+    async fn get_entry(&self, key: &Digest) -> Result<Option<Bytes>, RemoteError>;
+
+    /// Stores an encoded `ActionResult` under `key`.
+    async fn put_entry(&self, key: &Digest, value: Bytes) -> Result<(), RemoteError>;
+
+    /// Writes a blob into `into`, whose digest it must have; false when the remote lacks it. Does
+    /// not commit it. Never writes more than the digest's size.
+    async fn get_blob(&self, into: &mut Incoming) -> Result<bool, RemoteError>;
+
+    /// Those of `digests` that the remote lacks, as far as it can tell.
+    async fn missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, RemoteError>;
+
+    /// Stores a blob.
+    async fn put_blob(&self, blob: &Blob) -> Result<(), RemoteError>;
+
+    /// Several blobs at once, in as few requests as the protocol allows. One answer for each, in
+    /// order, as [`Remote::get_blob`] gives it.
+    async fn get_blobs(&self, into: &mut [Incoming]) -> Vec<Result<bool, RemoteError>> {
+        let gets = into.iter_mut().map(|blob| self.get_blob(blob));
+        futures_util::future::join_all(gets).await
+    }
+
+    /// Stores those of `blobs` that the remote lacks.
+    async fn put_blobs(&self, blobs: &[Blob]) -> Result<(), RemoteError> {
+        let digests: Vec<Digest> = blobs.iter().map(Blob::digest).collect();
+        let missing = self.missing(&digests).await?;
+        let puts = blobs.iter().filter(|blob| missing.contains(&blob.digest()));
+        futures_util::future::try_join_all(puts.map(|blob| self.put_blob(blob))).await?;
+        Ok(())
+    }
+}
+
+/// A password, token or private key. Its `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The text, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// How to say who we are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Credentials {
+    /// Not at all.
+    #[default]
+    None,
+    /// HTTP basic authentication (RFC 7617).
+    Basic {
+        /// The user.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// A bearer token (RFC 6750).
+    Bearer(Secret),
+    /// Access keys of an S3-compatible service.
+    S3 {
+        /// The access key id.
+        key: String,
+        /// The secret access key.
+        secret: Secret,
+        /// The session token of temporary credentials.
+        token: Option<Secret>,
+    },
+}
+
+/// What TLS needs beyond the system's own roots. All in PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Certificates of authorities to trust instead of the system's own.
+    pub authorities: Option<Vec<u8>>,
+    /// Our certificate and private key, for mTLS.
+    pub identity: Option<(Vec<u8>, Secret)>,
+}
+
+/// One remote, as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteOptions {
+    /// `http(s)://host[:port]/prefix`, `grpc(s)://host[:port]/instance`, `s3://bucket/prefix` or
+    /// `file:///directory`. Holds no credentials.
+    pub url: String,
+    /// Results may be taken from it.
+    pub fetch: bool,
+    /// Verified results may be stored in it.
+    pub push: bool,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// For `https`, `grpcs` and `s3`.
+    pub tls: Tls,
+    /// S3 only: the endpoint, such as `https://s3.example.com:9000`; none for the one that the
+    /// region stands for.
+    pub endpoint: Option<String>,
+    /// S3 only.
+    pub region: String,
+    /// At most this many requests at once.
+    pub connections: usize,
+    /// How long to wait for a connection.
+    pub connect_timeout: Duration,
+    /// How long a request may go without a byte in either direction.
+    pub idle_timeout: Duration,
+    /// How much time one action may lose to this remote altogether, beyond bytes that flow.
+    pub budget: Duration,
+    /// Tries beyond the first.
+    pub retries: u32,
+    /// Use zstd where the server offers it.
+    pub compress: bool,
+}
+
+impl RemoteOptions {
+    /// The defaults, for this URL.
+    pub fn new(url: impl Into<String>) -> RemoteOptions {
+        RemoteOptions {
+            url: url.into(),
+            fetch: true,
+            push: true,
+            credentials: Credentials::None,
+            tls: Tls::default(),
+            endpoint: None,
+            region: "us-east-1".to_owned(),
+            connections: 100,
+            connect_timeout: Duration::from_secs(2),
+            idle_timeout: Duration::from_secs(10),
+            budget: Duration::from_secs(30),
+            retries: 2,
+            compress: true,
+        }
+    }
+}
+
+/// A remote can't be used as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{url}: {what}")]
+pub struct RemoteOptionsError {
+    /// The URL.
+    pub url: String,
+    /// What is wrong with it, and the way out.
+    pub what: String,
+}
+
+/// Makes the remote that the URL names. Nothing is sent yet. To be called within the runtime.
+///
+/// # Errors
+/// When the URL or another option can't be understood.
+pub fn open(options: &RemoteOptions) -> Result<Box<dyn Remote>, RemoteOptionsError> {
+    let bad = |what: &str| RemoteOptionsError { url: options.url.clone(), what: what.to_owned() };
+    let scheme = options.url.split_once("://").map(|(scheme, _)| scheme);
+    Err(match scheme {
+        Some(scheme) => {
+            bad(&format!("no remote speaks `{scheme}`; use http, https, grpc, grpcs, s3 or file"))
+        }
+        None => bad("not a URL; like https://cache.example.com/prefix"),
+    })
+}
