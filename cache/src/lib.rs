@@ -3,13 +3,19 @@
 
 mod blob;
 pub mod digest;
+mod entry;
 mod gate;
+pub mod key;
 pub mod local;
+mod proto;
 pub mod remote;
 mod result;
+mod sign;
 
 pub use airtight_policy::{ActionDigest, RecordingDigest, Verified};
 pub use airtight_recording::Digest;
 pub use blob::Blob;
+pub use entry::{Damage, Entry, Provenance};
 pub use gate::Gate;
 pub use result::{ActionResult, OutputDirectory, OutputFile, OutputLink};
+pub use sign::{KeyError, PublicKey, SigningKey, TrustedKeys};

@@ -9,6 +9,7 @@
 mod classify;
 mod declaration;
 mod declared;
+mod dependencies;
 pub mod depfile;
 mod digests;
 mod enforcer;
@@ -27,6 +28,7 @@ mod tree;
 mod verdict;
 
 pub use declaration::{Declaration, Depfile, Environment, Flavour};
+pub use dependencies::{Dependency, InputRoots, Need, Seen};
 pub use digests::{ActionDigest, RecordingDigest};
 pub use enforcer::{Answer, Attempt, Enforcer, enforces};
 pub use finding::{Evidence, Finding, PathBytes, Related, Step};

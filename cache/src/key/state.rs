@@ -1,0 +1,292 @@
+//! The present state of the paths of a set, and the digest of it.
+
+use super::action::NotCacheable;
+use super::paths::{KeyPath, PathSet, Wanted};
+use super::{Action, HashFile};
+use crate::digest::Hasher;
+use airtight_policy::{Dependency, Judge, Need, Seen};
+use airtight_recording::{Digest, Stamp};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+/// What temporary files of a restore begin with, so that a listing leaves them out.
+pub(crate) const TEMPORARY: &[u8] = b".airtight-";
+
+/// The present state of one path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// It is not there.
+    Absent,
+    /// It is there, and no more is asked for.
+    Present,
+    /// Its type, by the letter of find(1), and `x` when it may be executed.
+    Type(&'static str),
+    /// The content of a file, and whether it may be executed.
+    Content(Digest, bool),
+    /// The digest of the sorted names in a directory, each with a NUL behind it.
+    Members(Digest),
+    /// The text of a symbolic link.
+    Link(Vec<u8>),
+    /// The absolute path of the workspace.
+    Workspace(Vec<u8>),
+    /// It can't be read; the errno.
+    Error(i32),
+}
+
+impl State {
+    /// The tag and the bytes that are hashed.
+    fn wire(&self) -> (u8, Vec<u8>) {
+        match self {
+            State::Absent => (b'0', Vec::new()),
+            State::Present => (b'1', Vec::new()),
+            State::Type(kind) => (b't', kind.as_bytes().to_vec()),
+            State::Content(digest, executable) => {
+                (if *executable { b'x' } else { b'c' }, digest.to_string().into_bytes())
+            }
+            State::Members(digest) => (b'm', digest.to_string().into_bytes()),
+            State::Link(text) => (b'l', text.clone()),
+            State::Workspace(path) => (b'w', path.clone()),
+            State::Error(errno) => (b'e', errno.to_string().into_bytes()),
+        }
+    }
+}
+
+/// For people, as `explain-key` shows it.
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            State::Absent => f.write_str("absent"),
+            State::Present => f.write_str("there"),
+            State::Type(kind) => write!(f, "type {kind}"),
+            State::Content(digest, false) => write!(f, "file {digest}"),
+            State::Content(digest, true) => write!(f, "executable {digest}"),
+            State::Members(digest) => write!(f, "names {digest}"),
+            State::Link(text) | State::Workspace(text) => {
+                write!(f, "{:?}", String::from_utf8_lossy(text))
+            }
+            State::Error(errno) => write!(f, "errno {errno}"),
+        }
+    }
+}
+
+/// Looks at paths for one action, each at most once.
+pub struct Look<'a> {
+    workspace: &'a Path,
+    judge: &'a Judge<'a>,
+    hash: &'a HashFile<'a>,
+    known: RefCell<HashMap<KeyPath, State>>,
+}
+
+impl fmt::Debug for Look<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Look").field("workspace", &self.workspace).finish_non_exhaustive()
+    }
+}
+
+/// The state of all paths of a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct States {
+    /// One for each path of the set, in its order.
+    pub states: Vec<State>,
+    /// The digest that enters the strong key.
+    pub digest: Digest,
+}
+
+impl<'a> Look<'a> {
+    /// A look for the action that `judge` judges.
+    pub fn new(workspace: &'a Path, judge: &'a Judge<'a>, hash: &'a HashFile<'a>) -> Look<'a> {
+        Look { workspace, judge, hash, known: RefCell::default() }
+    }
+
+    /// The present state of all paths of `set`.
+    pub fn states(&self, set: &PathSet) -> States {
+        let states: Vec<State> = set.paths().iter().map(|path| self.state(path)).collect();
+        let mut hasher = Hasher::new();
+        for (path, state) in set.paths().iter().zip(&states) {
+            let (tag, bytes) = state.wire();
+            let numbers = [path.path.len() as u64, bytes.len() as u64].map(u64::to_be_bytes);
+            hasher.update(&numbers[0]);
+            hasher.update(&path.path);
+            hasher.update(&[path.wanted as u8, tag]);
+            hasher.update(&numbers[1]);
+            hasher.update(&bytes);
+        }
+        States { states, digest: hasher.finish() }
+    }
+
+    /// The present state of one path.
+    pub fn state(&self, path: &KeyPath) -> State {
+        if let Some(state) = self.known.borrow().get(path) {
+            return state.clone();
+        }
+        let state = self.look(path);
+        self.known.borrow_mut().insert(path.clone(), state.clone());
+        state
+    }
+
+    fn look(&self, key: &KeyPath) -> State {
+        let path = key.locate(self.workspace);
+        let look = || -> io::Result<State> {
+            Ok(match key.wanted {
+                Wanted::Absent => {
+                    fs::symlink_metadata(&path)?;
+                    State::Present
+                }
+                Wanted::Type | Wanted::Unknown => State::Type(kind(&fs::symlink_metadata(&path)?)),
+                Wanted::Content => {
+                    let metadata = fs::metadata(&path)?;
+                    match metadata.is_file() {
+                        true => State::Content((self.hash)(&path)?.0, executable(&metadata)),
+                        false => State::Type(kind(&metadata)),
+                    }
+                }
+                Wanted::Members => State::Members(self.members(&path)?),
+                Wanted::Link => {
+                    State::Link(fs::read_link(&path)?.into_os_string().into_encoded_bytes())
+                }
+                Wanted::Workspace => State::Workspace(path.as_os_str().as_bytes().to_vec()),
+            })
+        };
+        look().unwrap_or_else(|error| match error.raw_os_error() {
+            // ENOENT, ENOTDIR
+            Some(2 | 20) => State::Absent,
+            Some(errno) => State::Error(errno),
+            None => State::Error(0),
+        })
+    }
+
+    /// The names in a directory, without what the action makes there itself.
+    fn members(&self, directory: &Path) -> io::Result<Digest> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let path = entry.path();
+            let bytes = path.as_os_str().as_bytes();
+            let own = self.judge.makes(bytes)
+                || self.judge.leads_to_output(bytes)
+                || entry.file_name().as_bytes().starts_with(TEMPORARY);
+            if !own {
+                names.push(entry.file_name());
+            }
+        }
+        names.sort();
+        let mut hasher = Hasher::new();
+        for name in names {
+            hasher.update(name.as_bytes());
+            hasher.update(b"\0");
+        }
+        Ok(hasher.finish())
+    }
+}
+
+fn executable(metadata: &Metadata) -> bool {
+    metadata.permissions().mode() & 0o111 != 0
+}
+
+/// The letter of find(1) `-type`.
+fn kind(metadata: &Metadata) -> &'static str {
+    let kind = metadata.file_type();
+    match () {
+        () if kind.is_dir() => "d",
+        () if kind.is_symlink() => "l",
+        () if kind.is_file() && executable(metadata) => "fx",
+        () if kind.is_file() => "f",
+        () if kind.is_fifo() => "p",
+        () if kind.is_socket() => "s",
+        () if kind.is_block_device() => "b",
+        () => "c",
+    }
+}
+
+/// Holds the present state of what a run depended on against what it saw, so that no key is made of
+/// a state that the run did not see. `started` is the time of its start, in nanoseconds since the
+/// epoch.
+///
+/// # Errors
+/// When something changed since.
+pub(crate) fn unchanged(
+    action: &Action,
+    dependencies: &[Dependency],
+    look: &Look<'_>,
+    started: i64,
+) -> Result<(), NotCacheable> {
+    for (path, stamp) in action.inputs() {
+        let now = stamp_of(path);
+        if now.as_ref() != Some(stamp) {
+            return Err(NotCacheable::changed(path, "it is a declared input"));
+        }
+    }
+    for Dependency { path, need, seen } in dependencies {
+        let path = Path::new(OsStr::from_bytes(path));
+        let changed = |what: &str| Err(NotCacheable::changed(path, what));
+        match (need, seen) {
+            (Need::Absent, _) if fs::symlink_metadata(path).is_ok() => {
+                return changed("it was absent, and is there now");
+            }
+            (Need::Content, Seen::File(stamp)) if stamp_of(path).as_ref() != Some(stamp) => {
+                return changed("it was read before it was changed");
+            }
+            (Need::Content | Need::Type | Need::Members, _) if fs::metadata(path).is_err() => {
+                return changed("it was there, and is gone");
+            }
+            (Need::Link, Seen::Text(text)) => {
+                let now =
+                    fs::read_link(path).map(|text| text.into_os_string().into_encoded_bytes());
+                if now.ok().as_ref() != Some(text) {
+                    return changed("the link leads elsewhere now");
+                }
+            }
+            (Need::Members, _) => {
+                if let Some(name) = look.newcomer(path, started) {
+                    return changed(&format!("{name} came while it was listed"));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+impl Look<'_> {
+    /// A name in a directory that was made since `started` by somebody else.
+    fn newcomer(&self, directory: &Path, started: i64) -> Option<String> {
+        let changed = fs::metadata(directory)
+            .is_ok_and(|now| nanoseconds(now.mtime(), now.mtime_nsec()) >= started);
+        if !changed {
+            return None;
+        }
+        fs::read_dir(directory).ok()?.flatten().find_map(|entry| {
+            let path = entry.path();
+            let bytes = path.as_os_str().as_bytes();
+            let own = self.judge.makes(bytes)
+                || self.judge.leads_to_output(bytes)
+                || entry.file_name().as_bytes().starts_with(TEMPORARY);
+            let metadata = entry.metadata().ok()?;
+            let new = nanoseconds(metadata.ctime(), metadata.ctime_nsec()) >= started;
+            (new && !own).then(|| entry.file_name().to_string_lossy().into_owned())
+        })
+    }
+}
+
+fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+}
+
+/// The stamp of a file as it is now, not following a link at its name.
+fn stamp_of(path: &Path) -> Option<Stamp> {
+    let now = fs::symlink_metadata(path).ok()?;
+    Some(Stamp {
+        dev: now.dev(),
+        ino: now.ino(),
+        size: now.size(),
+        mtime: nanoseconds(now.mtime(), now.mtime_nsec()),
+        ctime: nanoseconds(now.ctime(), now.ctime_nsec()),
+    })
+}
