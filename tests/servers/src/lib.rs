@@ -7,15 +7,20 @@
 
 #![forbid(unsafe_code)]
 
+mod background;
+pub mod bazel_remote;
 mod buildgrid;
 mod casd;
+pub mod faults;
 mod grpc;
 mod install;
 pub mod nginx;
 mod process;
 mod s3;
 
+pub use bazel_remote::BazelRemote;
 pub use buildgrid::BuildGrid;
 pub use casd::Casd;
+pub use faults::{Fault, Faults};
 pub use nginx::Nginx;
 pub use s3::{Moto, S3};

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use airtight_test_servers::{BuildGrid, Casd, Nginx, nginx};
 use bazel_remote_apis::build::bazel::remote::execution::v2::action_cache_client::ActionCacheClient;
@@ -21,14 +22,8 @@ fn digest(bytes: &[u8]) -> Digest {
     Digest { hash: sha256(bytes), size_bytes: bytes.len() as i64 }
 }
 
-async fn connect(address: SocketAddr) -> Channel {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
-    endpoint.connect().await.expect("the server accepts")
-}
-
 /// Stores a blob and an action result and gets both back.
-async fn round_trip(address: SocketAddr, instance: &str, blob: &[u8]) -> Result<(), Status> {
-    let channel = connect(address).await;
+async fn round_trip(channel: Channel, instance: &str, blob: &[u8]) -> Result<(), Status> {
     let instance_name = instance.to_owned();
     let mut cas = ContentAddressableStorageClient::new(channel.clone());
     let request = Request { digest: Some(digest(blob)), data: blob.to_vec(), ..Request::default() };
@@ -68,9 +63,24 @@ async fn round_trip(address: SocketAddr, instance: &str, blob: &[u8]) -> Result<
     Ok(())
 }
 
-fn stores(address: SocketAddr, instance: &str, blob: &[u8]) -> Result<(), Status> {
+/// Whether the server there stores a blob and an action result.
+pub(crate) fn stores(address: SocketAddr, instance: &str, blob: &[u8]) -> Result<(), Status> {
+    stores_within(Duration::from_secs(60), address, instance, blob)
+}
+
+/// The same with a limit on each request.
+pub(crate) fn stores_within(
+    limit: Duration,
+    address: SocketAddr,
+    instance: &str,
+    blob: &[u8],
+) -> Result<(), Status> {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(round_trip(address, instance, blob))
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    runtime.block_on(async {
+        let channel = endpoint.timeout(limit).connect().await.expect("the server accepts");
+        round_trip(channel, instance, blob).await
+    })
 }
 
 fn object(storage: &Path, blob: &[u8]) -> Vec<u8> {

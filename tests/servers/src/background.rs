@@ -1,0 +1,60 @@
+//! Servers inside the test process: a listener on loopback, served by a thread of its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::thread::{self, JoinHandle};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::sync::oneshot::{self, Sender};
+
+/// A server's thread. Dropping it closes the listener and every connection.
+#[derive(Debug)]
+pub(crate) struct Background {
+    address: SocketAddr,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Listens on a free port and hands every connection to `serve`.
+    pub(crate) fn start<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> Background
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+        let listener = listener.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let (stop, mut stopped) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            runtime.block_on(async {
+                loop {
+                    tokio::select! {
+                        _ = &mut stopped => return,
+                        accepted = listener.accept() => {
+                            // An error is that of a client who has gone already.
+                            if let Ok((stream, _)) = accepted {
+                                let _ = stream.set_nodelay(true);
+                                tokio::spawn(serve(stream));
+                            }
+                        }
+                    }
+                }
+            });
+        });
+        Background { address, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
