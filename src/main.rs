@@ -10,6 +10,7 @@ mod docs;
 mod error;
 mod exit;
 mod guard;
+mod job;
 mod output;
 mod printer;
 mod recorder;

@@ -43,7 +43,7 @@ fn errno(errno: u16) -> String {
 }
 
 /// Bytes for people.
-fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     policy::printable(bytes).into_owned()
 }
 
@@ -69,7 +69,7 @@ fn incomplete(reasons: &[Reason]) -> String {
 
 /// What a verdict comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+pub(crate) enum Outcome {
     Clean,
     /// Something may have escaped; nothing else was found.
     Incomplete,
@@ -79,7 +79,7 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn of(verdict: &Verdict) -> Outcome {
+    pub(crate) fn of(verdict: &Verdict) -> Outcome {
         // These say in the verdict what the recording says of itself.
         let incomplete = |rule| matches!(rule, Rule::I002 | Rule::I003);
         if verdict.output_missing() {
@@ -95,7 +95,7 @@ impl Outcome {
 }
 
 /// Judges an action that was run alone.
-fn judge(declaration: &Declaration, config: &Config, recording: &Recording) -> Verdict {
+pub(crate) fn judge(declaration: &Declaration, config: &Config, recording: &Recording) -> Verdict {
     let today = Date::from_unix(recording.header.time);
     Judge::new(declaration, &config.policy).today(today).judge(recording)
 }
