@@ -1,10 +1,11 @@
-//! nginx, as an HTTP store (WebDAV) and as a reverse proxy in front of a gRPC server.
+//! nginx, as an HTTP store (WebDAV) and as a reverse proxy in front of another server.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::certificates::Certificates;
 use crate::install;
 use crate::process::{Process, accepts, subdirectory};
 
@@ -13,6 +14,8 @@ use crate::process::{Process, accepts, subdirectory};
 pub struct Options {
     /// What it serves.
     pub backend: Backend,
+    /// Whether it speaks TLS.
+    pub tls: Tls,
     /// Who may ask.
     pub auth: Auth,
     /// Answer everything with this status instead of serving it.
@@ -26,8 +29,22 @@ pub enum Backend {
     /// 204 when it overwrites.
     #[default]
     Store,
+    /// The HTTP server that listens there.
+    Http(SocketAddr),
     /// The gRPC server that listens there.
     Grpc(SocketAddr),
+}
+
+/// Whether an [`Nginx`] speaks TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// It doesn't.
+    #[default]
+    Off,
+    /// 1.2 and 1.3.
+    On,
+    /// The same, and every client needs a certificate. Others are answered 400.
+    Mutual,
 }
 
 /// Who may ask an [`Nginx`]. Others are answered 401.
@@ -53,6 +70,7 @@ pub struct Nginx {
     process: Process,
     storage: PathBuf,
     scheme: &'static str,
+    certificates: Option<Certificates>,
 }
 
 impl Nginx {
@@ -61,6 +79,9 @@ impl Nginx {
         let program = install::system("nginx");
         let command = |port: u16, directory: &Path| {
             subdirectory(directory, "storage");
+            if options.tls != Tls::Off {
+                Certificates::create(directory);
+            }
             let file = directory.join("nginx.conf");
             fs::write(&file, configuration(&options, port, directory)).expect("nginx.conf");
             let mut command = Command::new(&program);
@@ -70,16 +91,25 @@ impl Nginx {
         };
         let process = Process::start("nginx", command, accepts);
         let storage = process.directory().join("storage");
-        let scheme = match options.backend {
-            Backend::Store => "http",
-            Backend::Grpc(_) => "grpc",
+        let scheme = match (&options.backend, options.tls) {
+            (Backend::Grpc(_), Tls::Off) => "grpc",
+            (Backend::Grpc(_), _) => "grpcs",
+            (_, Tls::Off) => "http",
+            (_, _) => "https",
         };
-        Nginx { process, storage, scheme }
+        let certificates =
+            (options.tls != Tls::Off).then(|| Certificates::in_directory(process.directory()));
+        Nginx { process, storage, scheme, certificates }
     }
 
-    /// `http://127.0.0.1:PORT` of a store, `grpc://…` of a proxy.
+    /// `http://127.0.0.1:PORT`, or with `https`, `grpc` or `grpcs`, by what it is.
     pub fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.address())
+    }
+
+    /// Those of a server with TLS.
+    pub fn certificates(&self) -> &Certificates {
+        self.certificates.as_ref().expect("the server was started with TLS")
     }
 
     /// Where it listens.
@@ -105,10 +135,30 @@ fn configuration(options: &Options, port: u16, directory: &Path) -> String {
         Backend::Store => {
             server.push_str("root storage; dav_methods PUT; create_full_put_path on;\n");
         }
+        Backend::Http(address) => {
+            server.push_str(&format!(
+                "location / {{ proxy_pass http://{address}; proxy_http_version 1.1; \
+                 proxy_set_header Host $http_host; proxy_request_buffering off; }}\n"
+            ));
+        }
         Backend::Grpc(address) => {
             listen.push_str(" http2");
             server.push_str(&format!("location / {{ grpc_pass grpc://{address}; }}\n"));
         }
+    }
+    if options.tls != Tls::Off {
+        listen.push_str(" ssl");
+        // By ALPN: a client that doesn't offer it gets HTTP/1.1.
+        if !listen.contains(" http2") {
+            listen.push_str(" http2");
+        }
+        server.push_str(
+            "ssl_certificate server.pem; ssl_certificate_key server.key; \
+             ssl_protocols TLSv1.2 TLSv1.3;\n",
+        );
+    }
+    if options.tls == Tls::Mutual {
+        server.push_str("ssl_client_certificate authority.pem; ssl_verify_client on;\n");
     }
     let mut map = String::new();
     match &options.auth {

@@ -14,7 +14,7 @@ use bazel_remote_apis::build::bazel::remote::execution::v2::{
 };
 use tokio::runtime::Builder;
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use crate::support::{assert_gone, files, sha256};
 
@@ -75,11 +75,20 @@ pub(crate) fn stores_within(
     instance: &str,
     blob: &[u8],
 ) -> Result<(), Status> {
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    stores_through(endpoint.timeout(limit), instance, blob).expect("the server accepts")
+}
+
+/// The same through a client made for it. The outer error is the connection's.
+fn stores_through(
+    endpoint: Endpoint,
+    instance: &str,
+    blob: &[u8],
+) -> Result<Result<(), Status>, tonic::transport::Error> {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let channel = endpoint.timeout(limit).connect().await.expect("the server accepts");
-        round_trip(channel, instance, blob).await
+        let channel = endpoint.connect().await?;
+        Ok(round_trip(channel, instance, blob).await)
     })
 }
 
@@ -149,4 +158,35 @@ fn nginx_answers_grpc_with_a_status_or_refuses_strangers() {
     let status = stores(nginx.address(), "", b"blob").expect_err("no token was sent");
     assert!(status.message().contains("401 Unauthorized"), "{status}");
     assert_eq!(files(&casd.storage().join("actioncache/objects")), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn nginx_passes_grpc_on_through_tls() {
+    let casd = Casd::start();
+    let backend = nginx::Backend::Grpc(casd.address());
+    let options = nginx::Options { backend, tls: nginx::Tls::Mutual, ..nginx::Options::default() };
+    let nginx = Nginx::start(options);
+    assert_eq!(nginx.url(), format!("grpcs://{}", nginx.address()));
+    let certificates = nginx.certificates();
+    let read = |path: PathBuf| std::fs::read(path).expect("a certificate");
+    let endpoint = |authority: PathBuf, identity: Option<(PathBuf, PathBuf)>| {
+        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(authority)));
+        if let Some((certificate, key)) = identity {
+            tls = tls.identity(Identity::from_pem(read(certificate), read(key)));
+        }
+        let endpoint = Endpoint::from_shared(format!("https://{}", nginx.address()));
+        endpoint.expect("an address").tls_config(tls).expect("certificates")
+    };
+    let client = Some(certificates.client());
+    let good = endpoint(certificates.authority(), client.clone());
+    stores_through(good, "", b"blob").expect("they trust each other").expect("casd stores");
+    assert_eq!(object(casd.storage(), b"blob"), b"blob");
+    let wary = endpoint(certificates.other_authority(), client);
+    stores_through(wary, "", b"x").expect_err("the client doesn't trust the server");
+    for identity in [None, Some(certificates.stranger())] {
+        let stranger = endpoint(certificates.authority(), identity);
+        let answer = stores_through(stranger, "", b"x").expect("the server trusts nobody else");
+        let message = answer.expect_err("the server trusts nobody else").to_string();
+        assert!(message.contains("400 Bad Request"), "{message}");
+    }
 }

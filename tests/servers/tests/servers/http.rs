@@ -1,10 +1,11 @@
 //! nginx as a store, and the S3 servers.
 
 use std::fs;
+use std::path::PathBuf;
 
-use airtight_test_servers::{Moto, Nginx, S3, nginx};
+use airtight_test_servers::{BazelRemote, Moto, Nginx, S3, bazel_remote, nginx};
 
-use crate::support::{assert_gone, curl, get, put};
+use crate::support::{assert_gone, curl, get, put, sha256};
 
 #[test]
 fn nginx_stores_and_is_gone_when_dropped() {
@@ -54,6 +55,41 @@ fn nginx_answers_with_a_status() {
     assert_eq!(put(&format!("{}/ac/0123", nginx.url()), "x"), 503);
 }
 
+#[test]
+fn nginx_speaks_tls_and_asks_for_certificates() {
+    for tls in [nginx::Tls::On, nginx::Tls::Mutual] {
+        let nginx = Nginx::start(nginx::Options { tls, ..nginx::Options::default() });
+        let url = format!("{}/cas/0123", nginx.url());
+        assert_eq!(url, format!("https://{}/cas/0123", nginx.address()));
+        let certificates = nginx.certificates();
+        let with = |authority: PathBuf, pair: Option<(PathBuf, PathBuf)>| {
+            let mut arguments = vec!["--cacert".into(), authority];
+            if let Some((certificate, key)) = pair {
+                arguments.extend(["--cert".into(), certificate, "--key".into(), key]);
+            }
+            let arguments = arguments.iter().map(|argument| argument.to_str().expect("plain"));
+            let put = ["--request", "PUT", "--data-binary", "x", &url];
+            curl(&arguments.chain(put).collect::<Vec<_>>()).0
+        };
+        let client = Some(certificates.client());
+        assert_eq!(with(certificates.other_authority(), client.clone()), 0);
+        assert_eq!(with(certificates.authority(), client), 201);
+        let expected = if tls == nginx::Tls::On { 204 } else { 400 };
+        assert_eq!(with(certificates.authority(), None), expected);
+        assert_eq!(with(certificates.authority(), Some(certificates.stranger())), expected);
+    }
+}
+
+#[test]
+fn nginx_passes_http_on() {
+    let server = BazelRemote::start(bazel_remote::Options::default());
+    let backend = nginx::Backend::Http(server.address());
+    let nginx = Nginx::start(nginx::Options { backend, ..nginx::Options::default() });
+    let path = format!("cas/{}", sha256(b"blob"));
+    assert_eq!(put(&format!("{}/{path}", nginx.url()), "blob"), 200);
+    assert_eq!(get(&format!("{}/{path}", server.url())), (200, "blob".to_owned()));
+}
+
 /// A request signed by curl.
 fn signed(key: &str, secret: &str, arguments: &[&str]) -> (u16, Vec<u8>) {
     let user = format!("{key}:{secret}");
@@ -66,9 +102,9 @@ fn signed(key: &str, secret: &str, arguments: &[&str]) -> (u16, Vec<u8>) {
 fn s3_stores_what_is_signed_and_is_gone_when_dropped() {
     let s3 = S3::start();
     let url = format!("{}/{}/some/key", s3.endpoint(), s3.bucket());
-    let digest = format!("x-amz-content-sha256: {}", crate::support::sha256(b"object"));
+    let digest = format!("x-amz-content-sha256: {}", sha256(b"object"));
     let put = ["--request", "PUT", "--header", &digest, "--data-binary", "object", &url];
-    let empty = format!("x-amz-content-sha256: {}", crate::support::sha256(b""));
+    let empty = format!("x-amz-content-sha256: {}", sha256(b""));
     let get = ["--header", &empty, &url];
     assert_eq!(curl(&put).0, 403);
     assert_eq!(signed(s3.access_key(), "wrong", &put).0, 403);
