@@ -1,6 +1,7 @@
 //! Bytes that are known by their digest.
 
 use crate::digest::Hasher;
+use crate::meter::Meter;
 use airtight_recording::Digest;
 use bytes::Bytes;
 use std::fs::File;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub struct Blob {
     digest: Digest,
     source: Source,
+    meter: Option<Meter>,
 }
 
 #[derive(Clone, Debug)]
@@ -25,12 +27,17 @@ impl Blob {
     /// A blob of these bytes.
     pub fn of(bytes: impl Into<Bytes>) -> Blob {
         let bytes = bytes.into();
-        Blob { digest: Digest::of(&bytes), source: Source::Memory(bytes) }
+        Blob { digest: Digest::of(&bytes), source: Source::Memory(bytes), meter: None }
     }
 
     /// A blob of what is in `file`, whose digest is known. Whoever takes it over hashes it again.
     pub fn file(file: File, digest: Digest) -> Blob {
-        Blob { digest, source: Source::File(Arc::new(file)) }
+        Blob { digest, source: Source::File(Arc::new(file)), meter: None }
+    }
+
+    /// The same blob, whose reads `meter` counts.
+    pub(crate) fn metered(&self, meter: &Meter) -> Blob {
+        Blob { meter: Some(meter.clone()), ..self.clone() }
     }
 
     /// The digest.
@@ -43,6 +50,14 @@ impl Blob {
     /// # Errors
     /// When the file can't be read.
     pub fn read(&self, offset: u64, most: usize) -> io::Result<Bytes> {
+        let bytes = self.read_source(offset, most)?;
+        if let Some(meter) = &self.meter {
+            meter.add(bytes.len());
+        }
+        Ok(bytes)
+    }
+
+    fn read_source(&self, offset: u64, most: usize) -> io::Result<Bytes> {
         let left = self.digest.size().saturating_sub(offset);
         let most = usize::try_from(left).map_or(most, |left| left.min(most));
         match &self.source {

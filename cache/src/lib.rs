@@ -7,6 +7,7 @@ mod entry;
 mod gate;
 pub mod key;
 pub mod local;
+mod meter;
 mod proto;
 pub mod remote;
 mod result;

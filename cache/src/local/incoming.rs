@@ -1,6 +1,7 @@
 //! A blob on its way into the store.
 
 use crate::digest::Hasher;
+use crate::meter::Meter;
 use airtight_recording::Digest;
 use std::fs;
 use std::io::{self, Write};
@@ -15,12 +16,18 @@ pub struct Incoming {
     hasher: Hasher,
     file: NamedTempFile,
     target: PathBuf,
+    meter: Option<Meter>,
 }
 
 impl Incoming {
     pub(super) fn new(digest: Digest, room: &Path, target: PathBuf) -> io::Result<Incoming> {
         let file = NamedTempFile::new_in(room)?;
-        Ok(Incoming { digest, hasher: Hasher::new(), file, target })
+        Ok(Incoming { digest, hasher: Hasher::new(), file, target, meter: None })
+    }
+
+    /// From now on `meter` counts what comes.
+    pub(crate) fn metered(&mut self, meter: &Meter) {
+        self.meter = Some(meter.clone());
     }
 
     /// What is awaited.
@@ -44,6 +51,9 @@ impl Incoming {
         }
         self.file.write_all(bytes)?;
         self.hasher.update(bytes);
+        if let Some(meter) = &self.meter {
+            meter.add(bytes.len());
+        }
         Ok(())
     }
 
@@ -63,7 +73,7 @@ impl Incoming {
     /// `InvalidData` when what has come is not what the digest says; else what the file system
     /// says. Nothing is visible then.
     pub fn commit(self) -> io::Result<()> {
-        let Incoming { digest, hasher, file, target } = self;
+        let Incoming { digest, hasher, file, target, .. } = self;
         let came = hasher.finish();
         if came != digest {
             let what = format!("{came} came for {digest}");

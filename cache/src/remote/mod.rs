@@ -1,5 +1,9 @@
 //! Stores beyond this machine, behind one trait.
 
+mod guarded;
+
+pub use guarded::{Counters, Guarded};
+
 use crate::blob::Blob;
 use crate::local::Incoming;
 use airtight_recording::Digest;
@@ -37,6 +41,9 @@ pub enum RemoteError {
     /// The local end failed: the disk is full, a file can't be read.
     #[error("{0}")]
     Local(String),
+    /// It was not asked: it has failed before, or the action has lost enough time to it.
+    #[error("{0}")]
+    Skipped(String),
 }
 
 /// A store of action cache entries and blobs that others share. Implementations make one attempt
@@ -214,4 +221,13 @@ pub fn open(options: &RemoteOptions) -> Result<Box<dyn Remote>, RemoteOptionsErr
         }
         None => bad("not a URL; like https://cache.example.com/prefix"),
     })
+}
+
+/// A URL as it may be shown: without user information, query and fragment.
+fn without_secrets(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let host = rest[..end].rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{}", &rest[end..])
 }
