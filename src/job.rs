@@ -48,7 +48,8 @@ impl Job {
         );
         declaration.environment.undeclared = undeclared;
         let cwd = PathBuf::from(OsString::from_vec(declaration.cwd.clone()));
-        let command = tracer::Command { argv, env: Some(env), cwd: Some(cwd) };
+        let command =
+            tracer::Command { argv, env: Some(env), cwd: Some(cwd), stdio: Default::default() };
         let mut recorder = match &target {
             Some(path) => Some(Recorder::create(path, Format::of(path))?),
             None => None,

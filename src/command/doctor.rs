@@ -361,7 +361,12 @@ fn try_to_trace() -> Option<(String, String)> {
             Ok(())
         }
     }
-    let command = tracer::Command { argv: vec!["true".into()], env: None, cwd: None };
+    let command = tracer::Command {
+        argv: vec!["true".into()],
+        env: None,
+        cwd: None,
+        stdio: Default::default(),
+    };
     let below = || "see the lines below".to_owned();
     match tracer::run(&command, tracer::Options::default(), &mut Nowhere) {
         Ok(outcome) => match outcome.completeness {

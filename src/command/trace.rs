@@ -43,7 +43,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
-    let command = tracer::Command { argv: args.argv, env: None, cwd: None };
+    let command =
+        tracer::Command { argv: args.argv, env: None, cwd: None, stdio: Default::default() };
     let options = tracer::Options {
         backend: args.backend.into(),
         allow_io_uring: args.allow_io_uring,

@@ -4,7 +4,9 @@ use crate::Guard;
 use airtight_recording::{Completeness, Exit, Sink};
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A command to run.
@@ -16,6 +18,8 @@ pub struct Command {
     pub env: Option<Vec<(OsString, OsString)>>,
     /// The current directory, or none for the caller's own.
     pub cwd: Option<PathBuf>,
+    /// Standard input, output and error; none for the caller's own.
+    pub stdio: [Option<Arc<OwnedFd>>; 3],
 }
 
 /// Who observes.

@@ -40,7 +40,8 @@ pub(crate) fn plan<'a>(
         })
         .collect::<Result<Vec<_>, _>>()?;
     let cwd = command.cwd.as_ref().map(|dir| c_string(dir.as_os_str())).transpose()?;
-    Ok(Plan { candidates, argv, env, cwd, filter, no_new_privs })
+    let stdio = command.stdio.clone();
+    Ok(Plan { candidates, argv, env, cwd, stdio, filter, no_new_privs })
 }
 
 /// Whether one of `candidates` can be executed, in the command's own directory.
@@ -107,6 +108,7 @@ pub(crate) fn error(failure: Failure, command: &Command) -> Error {
     let system = |what: &str, source| Error::System { what: what.into(), source };
     match failure {
         Failure::Fork(source) => system("starting a process", source),
+        Failure::Stdio(source) => system("redirecting a standard stream", source),
         Failure::Chdir(source) => {
             let dir = command.cwd.as_ref().map_or(String::new(), |d| d.display().to_string());
             system(&format!("entering {dir}"), source)

@@ -177,20 +177,20 @@ pub(crate) fn run(
         name: Vec::new(),
         spare: Vec::new(),
     };
-    tracer.adopt_root();
+    tracer.adopt_root(command);
     process::forward_to(started.pid);
     tracer.follow().map_err(system("waiting for traced processes"))?;
     tracer.finish(&mut started, command)
 }
 
 impl Tracer<'_, '_> {
-    fn adopt_root(&mut self) {
+    fn adopt_root(&mut self, command: &Command) {
         let (id, tally) = self.log.birth(None, self.root);
         let proc = Proc { id, tally, threads: 1, doubtful: false, name: Vec::new() };
         self.procs.insert(self.root, proc);
         let fs = Rc::new(RefCell::new(FsView::default()));
         self.tasks.insert(self.root, Task::new(self.root, self.root, fs));
-        self.inherited();
+        self.inherited(command);
     }
 
     /// Waits for stops until every process of the tree has ended.

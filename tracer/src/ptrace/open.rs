@@ -420,14 +420,18 @@ impl Tracer<'_, '_> {
         }
     }
 
-    /// Descriptors that were open before the trace.
-    pub(super) fn inherited(&mut self) {
+    /// Descriptors that were open before the trace, without those that `command` replaces.
+    pub(super) fn inherited(&mut self, command: &Command) {
         let root = self.root;
         let Ok(list) = std::fs::read_dir(format!("/proc/{root}/fd")) else { return };
         let mut numbers: Vec<i32> =
             list.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         numbers.sort_unstable();
-        for fd in numbers {
+        let kept = |fd: &i32| {
+            let stream = usize::try_from(*fd).ok().and_then(|fd| command.stdio.get(fd));
+            stream.is_none_or(Option::is_none)
+        };
+        for fd in numbers.into_iter().filter(kept) {
             self.taken(root, fd, Op::Inherited, Call::KERNEL);
         }
     }

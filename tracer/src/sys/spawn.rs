@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::Arc;
 
 /// What the child needs, prepared before the fork: after it, nothing may allocate.
 pub(crate) struct Plan<'a> {
@@ -15,6 +16,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) argv: Vec<CString>,
     pub(crate) env: Vec<CString>,
     pub(crate) cwd: Option<CString>,
+    /// What becomes of descriptors 0, 1 and 2.
+    pub(crate) stdio: [Option<Arc<OwnedFd>>; 3],
     pub(crate) filter: &'a [libc::sock_filter],
     /// Whether the filter can be installed only with NO_NEW_PRIVS.
     pub(crate) no_new_privs: bool,
@@ -25,6 +28,7 @@ pub(crate) struct Plan<'a> {
 pub(crate) enum Failure {
     Fork(io::Error),
     Seize(io::Error),
+    Stdio(io::Error),
     Chdir(io::Error),
     Filter(io::Error),
     Exec(io::Error),
@@ -37,6 +41,7 @@ pub(crate) struct Started {
     report: File,
 }
 
+const STEP_STDIO: u8 = 4;
 const STEP_CHDIR: u8 = 1;
 const STEP_FILTER: u8 = 2;
 const STEP_EXEC: u8 = 3;
@@ -49,6 +54,7 @@ impl Started {
         let [step, errno @ ..] = report;
         let error = io::Error::from_raw_os_error(i32::from_ne_bytes(errno));
         Some(match step {
+            STEP_STDIO => Failure::Stdio(error),
             STEP_CHDIR => Failure::Chdir(error),
             STEP_FILTER => Failure::Filter(error),
             _ => Failure::Exec(error),
@@ -134,6 +140,15 @@ fn child(
     // SAFETY: all pointers are to NUL-terminated strings and NULL-terminated lists that live in
     // the plan; prctl and seccomp get integers and live structures of the right types.
     unsafe {
+        for (number, stream) in (0..).zip(&plan.stdio) {
+            // They are above 2: the runtime of Rust opens 0 to 2 where they are closed at start. Exec
+            // closes them, and leaves the copies open.
+            if let Some(stream) = stream
+                && libc::dup2(stream.as_raw_fd(), number) < 0
+            {
+                return (STEP_STDIO, errno());
+            }
+        }
         if let Some(cwd) = &plan.cwd
             && libc::chdir(cwd.as_ptr()) != 0
         {
