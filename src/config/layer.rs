@@ -39,7 +39,7 @@ pub(crate) struct Layer {
 }
 
 /// Single settings that have a variable of their own.
-pub(crate) const VARIABLES: [(&str, &str); 10] = [
+pub(crate) const VARIABLES: [(&str, &str); 16] = [
     ("AIRTIGHT_FORMAT", "display.format"),
     ("AIRTIGHT_COLOR", "display.color"),
     ("AIRTIGHT_ALL", "display.all"),
@@ -50,11 +50,19 @@ pub(crate) const VARIABLES: [(&str, &str); 10] = [
     ("AIRTIGHT_ON_UNTRACEABLE", "run.on-untraceable"),
     ("AIRTIGHT_KEEP_ENVIRONMENT", "run.keep-environment"),
     ("AIRTIGHT_STRICTNESS", "policy.strictness"),
+    ("AIRTIGHT_CACHE", "cache.enabled"),
+    ("AIRTIGHT_CACHE_DIR", "cache.dir"),
+    ("AIRTIGHT_CACHE_MAX_SIZE", "cache.max-size"),
+    ("AIRTIGHT_CACHE_FETCH", "cache.fetch"),
+    ("AIRTIGHT_CACHE_PUSH", "cache.push"),
+    ("AIRTIGHT_REMOTE", "cache.remote"),
 ];
 
 /// A setting as TOML. `true` and `false` are truth values, all else is text.
 fn setting(key: &str, value: &str) -> String {
     match value {
+        // The one setting that is a list of tables.
+        url if key == "cache.remote" => format!("[[{key}]]\nurl = {}", toml::Value::from(url)),
         "true" | "false" => format!("{key} = {value}"),
         _ => format!("{key} = {}", toml::Value::from(value)),
     }

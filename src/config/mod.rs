@@ -4,15 +4,17 @@
 //! file, the project file, `AIRTIGHT_*` variables and flags. So each is checked in the same way,
 //! and `airtight config show` can tell for each setting which layer it comes from.
 
+mod cache;
 mod files;
 mod layer;
 mod show;
 mod types;
 
+pub(crate) use cache::{Caching, parse_size};
 pub(crate) use files::PROJECT_FILE;
 #[cfg(test)]
 pub(crate) use layer::VARIABLES;
-pub(crate) use layer::{Layer, Origin, Part, flag};
+pub(crate) use layer::{Layer, Origin, Part, flag, flag_text};
 pub(crate) use show::{Shown, show};
 pub(crate) use types::{Backend, Format, OnUntraceable, add, parse_duration};
 
@@ -54,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) environment: Environment,
     /// How to judge.
     pub(crate) policy: Policy,
+    /// Where results are kept and looked for.
+    pub(crate) cache: Caching,
     /// What set all this, the lowest first.
     pub(crate) layers: Vec<Layer>,
 }
@@ -97,6 +101,7 @@ impl Config {
             keep_environment: false,
             environment: Environment::default(),
             policy: Policy::default(),
+            cache: Caching::default(),
             layers: Vec::new(),
         };
         for layer in &layers {
@@ -117,7 +122,7 @@ impl Config {
                 *to = from;
             }
         }
-        let Document { display, run, policy } = layer.parse()?;
+        let Document { display, run, policy, cache } = layer.parse()?;
         set(&mut self.format, display.format);
         set(&mut self.color, display.color);
         set(&mut self.all, display.all);
@@ -136,6 +141,7 @@ impl Config {
         set(&mut self.keep_environment, run.keep_environment);
         add(&mut self.environment, run.environment);
         self.policy.layer(policy, layer.source());
+        self.cache.lay(cache, layer)?;
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The shape of airtight.toml.
 
+use super::cache::Cache;
 use crate::printer::Color;
 use airtight_policy::{Environment, Layer};
 use airtight_tracer as tracer;
@@ -18,6 +19,8 @@ pub(crate) struct Document {
     pub(crate) run: Run,
     /// How recordings are judged.
     pub(crate) policy: Layer,
+    /// Where results are kept and looked for.
+    pub(crate) cache: Cache,
 }
 
 /// How messages look.
