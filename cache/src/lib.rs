@@ -4,6 +4,7 @@
 mod blob;
 pub mod digest;
 mod entry;
+pub mod file_digests;
 mod gate;
 pub mod key;
 pub mod local;
@@ -12,6 +13,7 @@ mod proto;
 pub mod remote;
 mod result;
 mod sign;
+pub mod stats;
 
 pub use airtight_policy::{ActionDigest, RecordingDigest, Verified};
 pub use airtight_recording::Digest;

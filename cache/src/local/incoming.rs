@@ -1,28 +1,32 @@
 //! A blob on its way into the store.
 
+use super::{BLOBS, Inner, damage};
 use crate::digest::Hasher;
 use crate::meter::Meter;
 use airtight_recording::Digest;
-use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use tempfile::NamedTempFile;
 
 /// A blob on its way into the store: written to a temporary file, hashed meanwhile, and visible
-/// only when hash and size are those that were asked for.
+/// only when hash and size are those that were asked for. Dropped without [`Incoming::commit`], it
+/// leaves nothing.
 #[derive(Debug)]
 pub struct Incoming {
     digest: Digest,
     hasher: Hasher,
     file: NamedTempFile,
-    target: PathBuf,
+    store: Arc<Inner>,
+    sync: bool,
     meter: Option<Meter>,
 }
 
 impl Incoming {
-    pub(super) fn new(digest: Digest, room: &Path, target: PathBuf) -> io::Result<Incoming> {
-        let file = NamedTempFile::new_in(room)?;
-        Ok(Incoming { digest, hasher: Hasher::new(), file, target, meter: None })
+    pub(super) fn new(store: Arc<Inner>, digest: Digest, sync: bool) -> io::Result<Incoming> {
+        let file = store.temporary()?;
+        Ok(Incoming { digest, hasher: Hasher::new(), file, store, sync, meter: None })
     }
 
     /// From now on `meter` counts what comes.
@@ -45,9 +49,11 @@ impl Incoming {
     /// # Errors
     /// `InvalidData` when there are more than the digest says; else what the file system says.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.hasher.size() + bytes.len() as u64 > self.digest.size() {
-            let what = format!("more than the {} bytes of the digest", self.digest.size());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        if bytes.len() as u64 > self.digest.size() - self.hasher.size() {
+            return Err(damage(format!(
+                "more than the {} bytes of the digest",
+                self.digest.size()
+            )));
         }
         self.file.write_all(bytes)?;
         self.hasher.update(bytes);
@@ -64,24 +70,60 @@ impl Incoming {
     pub fn restart(&mut self) -> io::Result<()> {
         self.hasher = Hasher::new();
         self.file.as_file().set_len(0)?;
-        io::Seek::rewind(&mut self.file)
+        self.file.rewind()
     }
 
-    /// Makes the blob visible.
+    /// Takes all of a file, as a reflink when the file systems can.
+    pub(super) fn take(&mut self, from: &File) -> io::Result<()> {
+        let size = from.metadata()?.len();
+        if size != self.digest.size() {
+            return Err(damage(format!("{size} bytes came for {}", self.digest)));
+        }
+        let mut buffer = vec![0; usize::try_from(size).map_or(MOST, |size| size.clamp(1, MOST))];
+        if size > 0 && rustix::fs::ioctl_ficlone(self.file.as_file(), from).is_ok() {
+            loop {
+                match read_at(self.file.as_file(), &mut buffer, self.received())? {
+                    0 => return Ok(()),
+                    n => self.hasher.update(&buffer[..n]),
+                }
+            }
+        }
+        loop {
+            // One more read at the end tells whether the file has grown.
+            match read_at(from, &mut buffer, self.received())? {
+                0 => return Ok(()),
+                n => self.write(&buffer[..n])?,
+            }
+        }
+    }
+
+    /// Makes the blob visible. One that is already there stays if it is whole, and is replaced if
+    /// it is not.
     ///
     /// # Errors
     /// `InvalidData` when what has come is not what the digest says; else what the file system
     /// says. Nothing is visible then.
     pub fn commit(self) -> io::Result<()> {
-        let Incoming { digest, hasher, file, target, .. } = self;
+        let Incoming { digest, hasher, file, store, sync, .. } = self;
         let came = hasher.finish();
         if came != digest {
-            let what = format!("{came} came for {digest}");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            return Err(damage(format!("{came} came for {digest}")));
         }
-        fs::create_dir_all(target.parent().unwrap_or(&target))?;
-        file.as_file().sync_data()?;
-        file.persist(&target)?;
-        Ok(())
+        if store.has_whole(&digest) {
+            return Ok(());
+        }
+        store.place(file, &store.path(BLOBS, &digest), digest.size(), sync)
+    }
+}
+
+/// Bytes read at a time.
+const MOST: usize = 128 << 10;
+
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
