@@ -1,16 +1,18 @@
 //! Servers inside the test process: a listener on loopback, served by a thread of its own.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot::{self, Sender};
 
+use crate::port::Port;
+
 /// A server's thread. Dropping it closes the listener and every connection.
 #[derive(Debug)]
 pub(crate) struct Background {
-    address: SocketAddr,
+    port: Port,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -22,12 +24,12 @@ impl Background {
         F: Future<Output = ()> + Send + 'static,
     {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
-        let listener = listener.expect("a free port");
-        let address = listener.local_addr().expect("its address");
+        let (port, listener) = Port::reserve();
+        listener.set_nonblocking(true).expect("a listener of ours");
         let (stop, mut stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
             runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).expect("a listener of ours");
                 loop {
                     tokio::select! {
                         _ = &mut stopped => return,
@@ -42,11 +44,11 @@ impl Background {
                 }
             });
         });
-        Background { address, stop: Some(stop), thread: Some(thread) }
+        Background { port, stop: Some(stop), thread: Some(thread) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 }
 

@@ -36,8 +36,9 @@ impl Casd {
         Casd::with(&arguments)
     }
 
-    /// A server that keeps its blobs in the HTTP cache at `url` (its `/cas`), as a foreign client
-    /// of that cache. It ends at once when the cache doesn't hold the empty blob.
+    /// A server that fetches the blobs it lacks from the HTTP cache at `url` (its `/cas`), as a
+    /// foreign client of that cache. It can't store there, and ends at once when the cache
+    /// doesn't hold the empty blob.
     pub fn in_front_of_http(url: &str) -> Casd {
         Casd::with(&[format!("--cas-remote={url}"), "--cas-protocol=http".to_owned()])
     }

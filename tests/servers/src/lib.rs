@@ -12,10 +12,12 @@ pub mod bazel_remote;
 mod buildgrid;
 mod casd;
 mod certificates;
+pub mod clients;
 pub mod faults;
 mod grpc;
 mod install;
 pub mod nginx;
+mod port;
 mod process;
 mod s3;
 

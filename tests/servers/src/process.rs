@@ -3,13 +3,10 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -19,6 +16,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::install;
+use crate::port::Port;
 
 /// A server may take this long until it answers: the machine may be busy with other tests.
 const START: Duration = Duration::from_secs(60);
@@ -48,9 +46,10 @@ impl Process {
         for _ in 0..3 {
             let directory = tempfile::Builder::new().prefix("airtight-server-").tempdir();
             let directory = directory.expect("a temporary directory");
-            let port = Port::reserve();
+            let (port, listener) = Port::reserve();
+            drop(listener);
             let mut process =
-                Process::spawn(command(port.number, directory.path()), port, directory);
+                Process::spawn(command(port.number(), directory.path()), port, directory);
             let deadline = Instant::now() + START;
             while process.runs() {
                 // Asked again after the answer, which may have come from somebody else.
@@ -130,44 +129,6 @@ fn dying_with_us(command: &Command) -> Command {
     }
     wrapped.process_group(0);
     wrapped
-}
-
-/// A TCP port on loopback that no other server of the tests takes while this value lives.
-#[derive(Debug)]
-struct Port {
-    number: u16,
-    /// The name of an abstract Unix socket can be taken by one process only and is given back
-    /// when that process ends, however it ends.
-    _reservation: UnixListener,
-}
-
-impl Port {
-    /// Below the ports that the kernel hands out to clients, which could otherwise take it
-    /// between this look and the server's own bind.
-    const FIRST: u16 = 12000;
-    const COUNT: u16 = 20000;
-
-    fn reserve() -> Port {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        // Processes start at different places, so that they don't ask for the same ones.
-        let start = (std::process::id().wrapping_mul(331) % u32::from(Port::COUNT)) as u16;
-        for _ in 0..Port::COUNT {
-            let step = NEXT.fetch_add(1, Ordering::Relaxed) % Port::COUNT;
-            let number = Port::FIRST + (start + step) % Port::COUNT;
-            let name = UnixAddr::from_abstract_name(format!("airtight-test-port-{number}"));
-            let Ok(reservation) = UnixListener::bind_addr(&name.expect("a short name")) else {
-                continue;
-            };
-            if TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
-                return Port { number, _reservation: reservation };
-            }
-        }
-        panic!("no port is free")
-    }
-
-    fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.number).into()
-    }
 }
 
 /// Whether somebody accepts connections there.

@@ -12,7 +12,7 @@ use bazel_remote_apis::build::bazel::remote::execution::v2::{
     ActionResult, BatchReadBlobsRequest, BatchUpdateBlobsRequest, Digest, GetActionResultRequest,
     UpdateActionResultRequest,
 };
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
@@ -22,29 +22,41 @@ fn digest(bytes: &[u8]) -> Digest {
     Digest { hash: sha256(bytes), size_bytes: bytes.len() as i64 }
 }
 
-/// Stores a blob and an action result and gets both back.
-async fn round_trip(channel: Channel, instance: &str, blob: &[u8]) -> Result<(), Status> {
-    let instance_name = instance.to_owned();
-    let mut cas = ContentAddressableStorageClient::new(channel.clone());
+async fn write(channel: Channel, instance: &str, blob: &[u8]) -> Result<(), Status> {
     let request = Request { digest: Some(digest(blob)), data: blob.to_vec(), ..Request::default() };
-    cas.batch_update_blobs(BatchUpdateBlobsRequest {
-        instance_name: instance_name.clone(),
+    let requests = BatchUpdateBlobsRequest {
+        instance_name: instance.to_owned(),
         requests: vec![request],
         ..BatchUpdateBlobsRequest::default()
-    })
-    .await?;
-    let answer = cas.batch_read_blobs(BatchReadBlobsRequest {
-        instance_name: instance_name.clone(),
+    };
+    let mut cas = ContentAddressableStorageClient::new(channel);
+    let answer = cas.batch_update_blobs(requests).await?.into_inner();
+    let status = answer.responses[0].status.clone().unwrap_or_default();
+    assert_eq!(status.code, 0, "{status:?}");
+    Ok(())
+}
+
+async fn read(channel: Channel, instance: &str, blob: &[u8]) -> Result<Vec<u8>, Status> {
+    let request = BatchReadBlobsRequest {
+        instance_name: instance.to_owned(),
         digests: vec![digest(blob)],
         ..BatchReadBlobsRequest::default()
-    });
-    assert_eq!(answer.await?.into_inner().responses[0].data, blob);
+    };
+    let mut cas = ContentAddressableStorageClient::new(channel);
+    let mut answer = cas.batch_read_blobs(request).await?.into_inner();
+    Ok(answer.responses.remove(0).data)
+}
+
+/// Stores a blob and an action result and gets both back.
+async fn round_trip(channel: Channel, instance: &str, blob: &[u8]) -> Result<(), Status> {
+    write(channel.clone(), instance, blob).await?;
+    assert_eq!(read(channel.clone(), instance, blob).await?, blob);
 
     let mut actions = ActionCacheClient::new(channel);
     let action = digest(format!("an action of {instance}").as_bytes());
     let result = ActionResult { stdout_raw: b"said".to_vec(), ..ActionResult::default() };
     let get = GetActionResultRequest {
-        instance_name: instance_name.clone(),
+        instance_name: instance.to_owned(),
         action_digest: Some(action.clone()),
         ..GetActionResultRequest::default()
     };
@@ -52,7 +64,7 @@ async fn round_trip(channel: Channel, instance: &str, blob: &[u8]) -> Result<(),
     assert_eq!(missing.code(), tonic::Code::NotFound);
     actions
         .update_action_result(UpdateActionResultRequest {
-            instance_name,
+            instance_name: instance.to_owned(),
             action_digest: Some(action),
             action_result: Some(result.clone()),
             ..UpdateActionResultRequest::default()
@@ -79,14 +91,26 @@ pub(crate) fn stores_within(
     stores_through(endpoint.timeout(limit), instance, blob).expect("the server accepts")
 }
 
+/// What the server there has under the digest of that blob.
+pub(crate) fn reads(address: SocketAddr, blob: &[u8]) -> Vec<u8> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    runtime().block_on(async {
+        let channel = endpoint.connect().await.expect("the server accepts");
+        read(channel, "", blob).await.expect("the server answers")
+    })
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
 /// The same through a client made for it. The outer error is the connection's.
 fn stores_through(
     endpoint: Endpoint,
     instance: &str,
     blob: &[u8],
 ) -> Result<Result<(), Status>, tonic::transport::Error> {
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
+    runtime().block_on(async {
         let channel = endpoint.connect().await?;
         Ok(round_trip(channel, instance, blob).await)
     })

@@ -3,6 +3,7 @@
 
 mod bazel_remote;
 mod faults;
+mod foreign;
 mod grpc;
 mod http;
 mod support;
