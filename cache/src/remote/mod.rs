@@ -1,5 +1,6 @@
 //! Stores beyond this machine, behind one trait.
 
+mod grpc;
 mod guarded;
 
 pub use guarded::{Counters, Guarded};
@@ -216,6 +217,7 @@ pub fn open(options: &RemoteOptions) -> Result<Box<dyn Remote>, RemoteOptionsErr
     let bad = |what: &str| RemoteOptionsError { url: options.url.clone(), what: what.to_owned() };
     let scheme = options.url.split_once("://").map(|(scheme, _)| scheme);
     Err(match scheme {
+        Some("grpc" | "grpcs") => return Ok(Box::new(grpc::Grpc::open(options)?)),
         Some(scheme) => {
             bad(&format!("no remote speaks `{scheme}`; use http, https, grpc, grpcs, s3 or file"))
         }
