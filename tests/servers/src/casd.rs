@@ -51,6 +51,8 @@ impl Casd {
             // It otherwise refuses blobs when the disk is nearly full.
             command.args(["--reserved=0"]).args(arguments);
             command.arg(subdirectory(directory, "storage"));
+            // Its own choice is FUSE, which an ordinary user may not mount everywhere.
+            command.env("BUILDBOX_STAGER", "copy-or-link");
             // It looks for its other programs there.
             let path = env::var_os("PATH").unwrap_or_default();
             let path = [buildbox.clone()].into_iter().chain(env::split_paths(&path));

@@ -20,6 +20,10 @@ pub struct Options {
     pub auth: Auth,
     /// Answer everything with this status instead of serving it.
     pub status: Option<u16>,
+    /// Answer gRPC calls whose path begins with the text, as in
+    /// `/build.bazel.remote.execution.v2.ActionCache/Update`, with a status of gRPC instead of
+    /// passing them on.
+    pub grpc_status: Vec<(String, u16)>,
 }
 
 /// What an [`Nginx`] serves.
@@ -174,6 +178,12 @@ fn configuration(options: &Options, port: u16, directory: &Path) -> String {
             );
             server.push_str("if ($stranger) { return 401; }\n");
         }
+    }
+    for (path, status) in &options.grpc_status {
+        server.push_str(&format!(
+            "location {path} {{ default_type application/grpc; add_header grpc-status {status}; \
+             add_header grpc-message refused; return 200; }}\n"
+        ));
     }
     if let Some(status) = options.status {
         server.push_str(&format!("return {status};\n"));

@@ -8,10 +8,14 @@ use airtight_test_servers::{BuildGrid, Casd, Nginx, nginx};
 use bazel_remote_apis::build::bazel::remote::execution::v2::action_cache_client::ActionCacheClient;
 use bazel_remote_apis::build::bazel::remote::execution::v2::batch_update_blobs_request::Request;
 use bazel_remote_apis::build::bazel::remote::execution::v2::content_addressable_storage_client::ContentAddressableStorageClient;
+use bazel_remote_apis::build::bazel::remote::execution::v2::execution_client::ExecutionClient;
 use bazel_remote_apis::build::bazel::remote::execution::v2::{
-    ActionResult, BatchReadBlobsRequest, BatchUpdateBlobsRequest, Digest, GetActionResultRequest,
+    Action, ActionResult, BatchReadBlobsRequest, BatchUpdateBlobsRequest, Command, Digest,
+    Directory, ExecuteRequest, ExecuteResponse, FileNode, GetActionResultRequest,
     UpdateActionResultRequest,
 };
+use bazel_remote_apis::google::longrunning::operation;
+use prost::Message as _;
 use tokio::runtime::{Builder, Runtime};
 use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
@@ -138,9 +142,51 @@ fn casd_stores_and_is_gone_when_dropped() {
 }
 
 #[test]
-fn casd_starts_with_execution() {
+fn casd_executes_and_shows_the_declared_inputs_only() {
     let casd = Casd::executing();
-    stores(casd.address(), "", b"blob").expect("casd stores");
+    let command = Command {
+        arguments: ["sh", "-c", "test ! -e /etc && cat declared >out"].map(str::to_owned).to_vec(),
+        output_paths: vec!["out".to_owned()],
+        ..Command::default()
+    }
+    .encode_to_vec();
+    let file = FileNode {
+        name: "declared".to_owned(),
+        digest: Some(digest(b"input")),
+        ..FileNode::default()
+    };
+    let root = Directory { files: vec![file], ..Directory::default() }.encode_to_vec();
+    let action = Action {
+        command_digest: Some(digest(&command)),
+        input_root_digest: Some(digest(&root)),
+        ..Action::default()
+    }
+    .encode_to_vec();
+    let endpoint = Endpoint::from_shared(format!("http://{}", casd.address()));
+    let response = runtime().block_on(async {
+        let channel = endpoint.expect("an address").connect().await.expect("casd accepts");
+        for blob in [&b"input"[..], &command, &root, &action] {
+            write(channel.clone(), "", blob).await.expect("casd stores");
+        }
+        let request =
+            ExecuteRequest { action_digest: Some(digest(&action)), ..ExecuteRequest::default() };
+        let answer = ExecutionClient::new(channel).execute(request).await;
+        let mut operations = answer.expect("casd executes").into_inner();
+        loop {
+            let operation = operations.message().await.expect("casd goes on");
+            match operation.expect("casd ends with a result").result {
+                Some(operation::Result::Response(any)) => {
+                    break ExecuteResponse::decode(&any.value[..]).expect("a response");
+                }
+                Some(operation::Result::Error(status)) => panic!("{status:?}"),
+                None => {}
+            }
+        }
+    });
+    assert_eq!(response.status.clone().unwrap_or_default().code, 0, "{response:?}");
+    let result = response.result.expect("a result");
+    assert_eq!(result.exit_code, 0, "{result:?}");
+    assert_eq!(result.output_files[0].digest, Some(digest(b"input")), "{result:?}");
 }
 
 #[test]
@@ -182,6 +228,18 @@ fn nginx_answers_grpc_with_a_status_or_refuses_strangers() {
     let status = stores(nginx.address(), "", b"blob").expect_err("no token was sent");
     assert!(status.message().contains("401 Unauthorized"), "{status}");
     assert_eq!(files(&casd.storage().join("actioncache/objects")), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn nginx_answers_some_calls_with_a_status_of_grpc() {
+    let casd = Casd::start();
+    let backend = nginx::Backend::Grpc(casd.address());
+    let update = "/build.bazel.remote.execution.v2.ActionCache/Update".to_owned();
+    let grpc_status = vec![(update, tonic::Code::PermissionDenied as u16)];
+    let nginx = Nginx::start(nginx::Options { backend, grpc_status, ..nginx::Options::default() });
+    let status = stores(nginx.address(), "", b"blob").expect_err("it denies the update");
+    assert_eq!((status.code(), status.message()), (tonic::Code::PermissionDenied, "refused"));
+    assert_eq!(object(casd.storage(), b"blob"), b"blob");
 }
 
 #[test]

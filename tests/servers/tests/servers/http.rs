@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use airtight_test_servers::{BazelRemote, Moto, Nginx, S3, bazel_remote, nginx};
+use airtight_test_servers::{BazelRemote, Faults, Moto, Nginx, S3, bazel_remote, nginx};
 
 use crate::support::{assert_gone, curl, get, put, sha256};
 
@@ -112,6 +112,11 @@ fn s3_stores_what_is_signed_and_is_gone_when_dropped() {
     assert_eq!(signed(s3.access_key(), s3.secret_key(), &get), (200, b"object".to_vec()));
     assert_eq!(signed(s3.access_key(), "wrong", &get).0, 403);
     assert_eq!(fs::read(s3.storage().join("some/key")).expect("the object's file"), b"object");
+    // The signature holds through the proxy, which leaves the host's name alone.
+    let faults = Faults::in_front_of(&s3.endpoint());
+    let url = format!("{}/{}/some/key", faults.url(), s3.bucket());
+    let get = ["--header", &empty, &url];
+    assert_eq!(signed(s3.access_key(), s3.secret_key(), &get), (200, b"object".to_vec()));
     let address = s3.address();
     drop(s3);
     assert_gone(address);
