@@ -1,7 +1,12 @@
 //! Stores beyond this machine, behind one trait.
 
+mod directory;
+mod flow;
 mod grpc;
 mod guarded;
+mod http;
+mod tls;
+mod zstd;
 
 pub use guarded::{Counters, Guarded};
 
@@ -214,10 +219,15 @@ pub struct RemoteOptionsError {
 /// # Errors
 /// When the URL or another option can't be understood.
 pub fn open(options: &RemoteOptions) -> Result<Box<dyn Remote>, RemoteOptionsError> {
-    let bad = |what: &str| RemoteOptionsError { url: options.url.clone(), what: what.to_owned() };
+    let bad = |what: &str| RemoteOptionsError {
+        url: without_secrets(&options.url),
+        what: what.to_owned(),
+    };
     let scheme = options.url.split_once("://").map(|(scheme, _)| scheme);
     Err(match scheme {
         Some("grpc" | "grpcs") => return Ok(Box::new(grpc::Grpc::open(options)?)),
+        Some("http" | "https") => return Ok(Box::new(http::Http::open(options)?)),
+        Some("file") => return Ok(Box::new(directory::Directory::open(options)?)),
         Some(scheme) => {
             bad(&format!("no remote speaks `{scheme}`; use http, https, grpc, grpcs, s3 or file"))
         }
@@ -225,11 +235,29 @@ pub fn open(options: &RemoteOptions) -> Result<Box<dyn Remote>, RemoteOptionsErr
     })
 }
 
-/// A URL as it may be shown: without user information, query and fragment.
+/// A URL as it may be shown: without user information, query and fragment. Where a password itself
+/// holds the signs that end it, rather too much goes than too little.
 fn without_secrets(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let host = rest[..end].rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}{}", &rest[end..])
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let rest = rest.rsplit('@').next().unwrap_or_default();
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}://{rest}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+
+    #[test]
+    fn no_secret_is_in_a_url_that_is_shown() {
+        for (url, shown) in [
+            ("https://host:80/path", "https://host:80/path"),
+            ("https://me:p@host/path?token=p#p", "https://host/path"),
+            ("https://me:p/p?p#p@p@host/path", "https://host/path"),
+            ("me:p@host/path", "host/path"),
+            ("", ""),
+        ] {
+            assert_eq!(without_secrets(url), shown);
+        }
+    }
 }
