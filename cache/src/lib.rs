@@ -9,6 +9,7 @@ mod gate;
 pub mod key;
 pub mod local;
 mod meter;
+pub mod outputs;
 mod proto;
 pub mod remote;
 mod result;
