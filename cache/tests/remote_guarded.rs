@@ -260,7 +260,13 @@ async fn each_try_of_a_blob_begins_at_its_first_byte() {
     remote.then([Has(content.slice(..10))]);
     let mut into = store.incoming(Digest::of(&content)).unwrap();
     let error = guarded.get_blob(&mut into).await.unwrap_err();
-    assert_eq!(error, RemoteError::Wrong("10 of a blob's 100000 bytes came".to_owned()));
+    let what = format!("10 bytes came that are not the blob {}", into.digest());
+    assert_eq!(error, RemoteError::Wrong(what));
+    // Nor is another one of the same size.
+    remote.then([Has(vec![8; 100_000].into())]);
+    let mut into = store.incoming(Digest::of(&content)).unwrap();
+    assert!(matches!(guarded.get_blob(&mut into).await, Err(RemoteError::Wrong(_))));
+    assert_eq!((guarded.counters().wrong, guarded.counters().hits), (2, 1));
 
     let blob = Blob::of(content);
     remote.then([Half]);
@@ -286,7 +292,8 @@ async fn of_a_batch_only_what_failed_is_tried_again() {
     let guarded = remote.guarded(|_| {});
     let mut into: Vec<Incoming> =
         (0..6).map(|n: u8| store.incoming(Digest::of(n.to_string().as_bytes())).unwrap()).collect();
-    let wrong = RemoteError::Wrong("0 of a blob's 1 bytes came".to_owned());
+    let what = format!("0 bytes came that are not the blob {}", Digest::of(b"4"));
+    let wrong = RemoteError::Wrong(what);
     let answers = guarded.get_blobs(&mut into).await;
     assert_eq!(answers, [Ok(true), Ok(true), Ok(false), Ok(true), Err(wrong), Ok(true)]);
     for (n, blob) in into.into_iter().enumerate() {

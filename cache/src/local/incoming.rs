@@ -44,6 +44,11 @@ impl Incoming {
         self.hasher.size()
     }
 
+    /// All bytes have come, and they are those of the digest.
+    pub(crate) fn is_right(&self) -> bool {
+        self.hasher.size() == self.digest.size() && self.hasher.clone().finish() == self.digest
+    }
+
     /// Takes more bytes.
     ///
     /// # Errors

@@ -151,8 +151,7 @@ impl Guarded {
         *self.count()
     }
 
-    /// To be told when what it gave turned out to be wrong later: a digest that does not fit, an
-    /// entry that can't be understood.
+    /// To be told when an entry that it gave turned out to be wrong. Blobs are hashed here.
     pub fn found_wrong(&self, what: &str) {
         self.count().wrong += 1;
         self.trouble().first.get_or_insert_with(|| what.to_owned());

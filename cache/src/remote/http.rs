@@ -14,11 +14,11 @@
 //! rubbish. So [`Http::decodes`] finds out with a blob of its own, once, before the first upload
 //! that is worth it.
 
-mod exchange;
 mod upload;
 
+use super::channel::{Channel, Exchange, length};
 use super::{Credentials, MAX_ENTRY, Remote, RemoteError, RemoteOptions, RemoteOptionsError};
-use super::{tls, without_secrets, zstd};
+use super::{without_secrets, zstd};
 use crate::blob::Blob;
 use crate::digest::hex;
 use crate::local::Incoming;
@@ -26,24 +26,18 @@ use airtight_recording::Digest;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use exchange::{Exchange, length};
 use futures_util::future::try_join_all;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use std::fmt;
-use std::time::Duration;
 use tokio::sync::{OnceCell, Semaphore};
 
 /// A cache behind plain HTTP.
 pub(super) struct Http {
-    client: reqwest::Client,
+    channel: Channel,
     url: Url,
     /// Marked as sensitive.
     authorization: Option<HeaderValue>,
-    /// What must not be repeated in an error, should the server send it back.
-    secrets: Vec<String>,
-    slots: Semaphore,
-    idle_timeout: Duration,
     compress: bool,
     /// Whether the server decodes uploads, once that is known.
     decodes: OnceCell<bool>,
@@ -75,32 +69,12 @@ impl Http {
 
     fn build(options: &RemoteOptions) -> Result<Http, String> {
         let url = address(&options.url)?;
-        let config = if url.scheme() == "https" {
-            tls::client(&options.tls, &[b"h2", b"http/1.1"])?
-        } else if options.tls != super::Tls::default() {
-            return Err("certificates are given, but the URL isn't https".to_owned());
-        } else {
-            tls::unused()?
-        };
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(config)
-            .user_agent(concat!("airtight/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .connect_timeout(options.connect_timeout)
-            .pool_max_idle_per_host(options.connections)
-            .build()
-            .map_err(|error| error.to_string())?;
         let (authorization, secrets) = authorization(&options.credentials)?;
+        let protocols: &[&[u8]] = &[b"h2", b"http/1.1"];
         Ok(Http {
-            client,
+            channel: Channel::open(options, url.scheme() == "https", protocols, secrets)?,
             url,
             authorization,
-            secrets,
-            slots: Semaphore::new(options.connections.max(1)),
-            idle_timeout: options.idle_timeout,
             compress: options.compress,
             decodes: OnceCell::new(),
             compressions: Semaphore::new(upload::COMPRESSIONS),
@@ -119,8 +93,8 @@ impl Http {
         };
         let mut url = self.url.clone();
         url.set_path(&format!("{}/{bucket}/{}", url.path().trim_end_matches('/'), hex(digest)));
-        let exchange = Exchange::begin(self, format!("{method} {}", url.path())).await?;
-        let mut request = self.client.request(method, url);
+        let exchange = self.channel.begin(format!("{method} {}", url.path())).await?;
+        let mut request = self.channel.request(method, url);
         if let Some(value) = &self.authorization {
             request = request.header(AUTHORIZATION, value.clone());
         }
@@ -158,20 +132,9 @@ impl Http {
 impl Remote for Http {
     async fn get_entry(&self, key: &Digest) -> Result<Option<Bytes>, RemoteError> {
         let (exchange, request) = self.begin(Method::GET, Place::Entry(key)).await?;
-        let too_large = || exchange.wrong(&format!("more than the {MAX_ENTRY} bytes of an entry"));
         let get = async {
-            let Some(mut response) = exchange.get(request).await? else { return Ok(None) };
-            if length(&response).is_some_and(|length| length > MAX_ENTRY) {
-                return Err(too_large());
-            }
-            let mut value = Vec::new();
-            while let Some(piece) = exchange.piece(&mut response).await? {
-                if (value.len() + piece.len()) as u64 > MAX_ENTRY {
-                    return Err(too_large());
-                }
-                value.extend_from_slice(&piece);
-            }
-            Ok(Some(value.into()))
+            let Some(response) = exchange.get(request).await? else { return Ok(None) };
+            exchange.body(response, MAX_ENTRY).await.map(Some)
         };
         exchange.watch(get).await
     }
@@ -194,14 +157,7 @@ impl Remote for Http {
         let get = async {
             let Some(mut response) = exchange.get(request).await? else { return Ok(false) };
             match response.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-                None | Some(b"identity") => {
-                    if let Some(length) = length(&response).filter(|&length| length != size) {
-                        return Err(other_size(length));
-                    }
-                    while let Some(piece) = exchange.piece(&mut response).await? {
-                        into.write(&piece).map_err(|error| exchange.not_taken(&error))?;
-                    }
-                }
+                None | Some(b"identity") => exchange.blob(response, into).await?,
                 Some(b"zstd") if self.compress => {
                     let decoder = zstd::Decoder::new(into);
                     let mut decoder = decoder.map_err(|error| exchange.not_taken(&error))?;

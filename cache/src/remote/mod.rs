@@ -1,10 +1,12 @@
 //! Stores beyond this machine, behind one trait.
 
+mod channel;
 mod directory;
 mod flow;
 mod grpc;
 mod guarded;
 mod http;
+mod s3;
 mod tls;
 mod zstd;
 
@@ -228,6 +230,7 @@ pub fn open(options: &RemoteOptions) -> Result<Box<dyn Remote>, RemoteOptionsErr
         Some("grpc" | "grpcs") => return Ok(Box::new(grpc::Grpc::open(options)?)),
         Some("http" | "https") => return Ok(Box::new(http::Http::open(options)?)),
         Some("file") => return Ok(Box::new(directory::Directory::open(options)?)),
+        Some("s3") => return Ok(Box::new(s3::S3::open(options)?)),
         Some(scheme) => {
             bad(&format!("no remote speaks `{scheme}`; use http, https, grpc, grpcs, s3 or file"))
         }

@@ -128,12 +128,12 @@ fn from_the_start(into: &mut Incoming) -> Result<(), RemoteError> {
     }
 }
 
-/// A blob that came is all there.
+/// A blob that came is what was asked for.
 fn whole(answer: Result<bool, RemoteError>, into: &Incoming) -> Result<bool, RemoteError> {
-    let (came, size) = (into.received(), into.digest().size());
     match answer {
-        Ok(true) if came != size => {
-            Err(RemoteError::Wrong(format!("{came} of a blob's {size} bytes came")))
+        Ok(true) if !into.is_right() => {
+            let (came, digest) = (into.received(), into.digest());
+            Err(RemoteError::Wrong(format!("{came} bytes came that are not the blob {digest}")))
         }
         answer => answer,
     }

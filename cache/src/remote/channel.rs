@@ -1,16 +1,20 @@
-//! One request and its answer: what is waited for, and what its failures mean.
+//! HTTP for the remotes that speak it: one client, and what is common to one request and its
+//! answer: what is waited for, and what its failures mean.
 
-use super::Http;
-use crate::remote::RemoteError;
-use crate::remote::flow::Flow;
+mod body;
+
+use super::flow::Flow;
+use super::{RemoteError, RemoteOptions, Tls, tls};
+use crate::blob::Blob;
+use crate::local::Incoming;
 use bytes::Bytes;
-use reqwest::header::{CONTENT_LENGTH, HeaderName, RETRY_AFTER};
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use std::error::Error;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// As much of a body is read that only explains a status. Where more comes, the connection is given
 /// up.
@@ -22,9 +26,66 @@ const WORDS: usize = 200;
 /// No server is waited for longer, whatever it asks.
 const RETRY_AFTER_MOST: Duration = Duration::from_secs(300);
 
+/// A client for one server.
+pub(super) struct Channel {
+    client: reqwest::Client,
+    /// What must not be repeated in an error, should the server send it back.
+    secrets: Vec<String>,
+    slots: Semaphore,
+    idle_timeout: Duration,
+}
+
+impl Channel {
+    /// A client that speaks TLS, and then one of `protocols` (ALPN names), or does not. It follows
+    /// no redirects and asks no proxy.
+    ///
+    /// # Errors
+    /// A sentence that says which option is wrong.
+    pub(super) fn open(
+        options: &RemoteOptions,
+        https: bool,
+        protocols: &[&[u8]],
+        secrets: Vec<String>,
+    ) -> Result<Channel, String> {
+        let config = if https {
+            tls::client(&options.tls, protocols)?
+        } else if options.tls != Tls::default() {
+            return Err("certificates are given, but the URL isn't https".to_owned());
+        } else {
+            tls::unused()?
+        };
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(config)
+            .user_agent(concat!("airtight/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .connect_timeout(options.connect_timeout)
+            .pool_max_idle_per_host(options.connections)
+            .build()
+            .map_err(|error| error.to_string())?;
+        let slots = Semaphore::new(options.connections.max(1));
+        Ok(Channel { client, secrets, slots, idle_timeout: options.idle_timeout })
+    }
+
+    /// Waits for one of the connections. The time for the request begins after that. `what` is the
+    /// method and what it is about, for errors.
+    pub(super) async fn begin(&self, what: String) -> Result<Exchange<'_>, RemoteError> {
+        let slot = self.slots.acquire().await;
+        let slot = slot.map_err(|_| RemoteError::Local(format!("{what}: closed")))?;
+        Ok(Exchange { channel: self, what, flow: Arc::new(Flow::new()), _slot: slot })
+    }
+
+    /// A request, for [`Exchange::send`].
+    pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        self.client.request(method, url)
+    }
+}
+
 /// One request and its answer.
 pub(super) struct Exchange<'a> {
-    remote: &'a Http,
+    channel: &'a Channel,
     /// The method and the path.
     what: String,
     flow: Arc<Flow>,
@@ -36,23 +97,17 @@ pub(super) fn length(response: &Response) -> Option<u64> {
     number(response, CONTENT_LENGTH)
 }
 
+/// What the header `Retry-After` asks for, in seconds and within reason.
+pub(super) fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = number(response, RETRY_AFTER)?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MOST))
+}
+
 fn number(response: &Response, header: HeaderName) -> Option<u64> {
     response.headers().get(header)?.to_str().ok()?.parse().ok()
 }
 
-impl<'a> Exchange<'a> {
-    /// Waits for one of the remote's connections. The time for the request begins after that.
-    pub(super) async fn begin(remote: &'a Http, what: String) -> Result<Self, RemoteError> {
-        let slot = remote.slots.acquire().await;
-        let slot = slot.map_err(|_| RemoteError::Local(format!("{what}: closed")))?;
-        Ok(Exchange { remote, what, flow: Arc::new(Flow::new()), _slot: slot })
-    }
-
-    /// What watches this request, for the body of an upload.
-    pub(super) fn flow(&self) -> Arc<Flow> {
-        self.flow.clone()
-    }
-
+impl Exchange<'_> {
     /// Does the work of this request as long as bytes flow.
     pub(super) async fn watch<T>(
         &self,
@@ -61,13 +116,13 @@ impl<'a> Exchange<'a> {
         tokio::select! {
             biased;
             result = work => result,
-            why = self.flow.stalled(self.remote.idle_timeout) => Err(self.transient(&why)),
+            why = self.flow.stalled(self.channel.idle_timeout) => Err(self.transient(&why)),
         }
     }
 
     /// Sends the request and gives the answer's status and headers.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, RemoteError> {
-        let response = request.send().await.map_err(|error| self.failed(&error))?;
+        let response = request.send().await.map_err(|error| self.failed(error))?;
         self.flow.moved(0);
         Ok(response)
     }
@@ -94,9 +149,64 @@ impl<'a> Exchange<'a> {
         &self,
         response: &mut Response,
     ) -> Result<Option<Bytes>, RemoteError> {
-        let piece = response.chunk().await.map_err(|error| self.failed(&error))?;
+        let piece = response.chunk().await.map_err(|error| self.failed(error))?;
         self.flow.moved(piece.as_ref().map_or(0, Bytes::len));
         Ok(piece)
+    }
+
+    /// All of a body that has at most so many bytes.
+    pub(super) async fn body(
+        &self,
+        mut response: Response,
+        most: u64,
+    ) -> Result<Bytes, RemoteError> {
+        let too_large = || self.wrong(&format!("more than {most} bytes"));
+        if length(&response).is_some_and(|length| length > most) {
+            return Err(too_large());
+        }
+        let mut body = Vec::new();
+        while let Some(piece) = self.piece(&mut response).await? {
+            if (body.len() + piece.len()) as u64 > most {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(body.into())
+    }
+
+    /// A blob that is sent as it is.
+    pub(super) async fn blob(
+        &self,
+        mut response: Response,
+        into: &mut Incoming,
+    ) -> Result<(), RemoteError> {
+        let size = into.digest().size();
+        let other_size = |came| self.wrong(&format!("{came} bytes came instead of {size}"));
+        if let Some(length) = length(&response).filter(|&length| length != size) {
+            return Err(other_size(length));
+        }
+        while let Some(piece) = self.piece(&mut response).await? {
+            into.write(&piece).map_err(|error| self.not_taken(&error))?;
+        }
+        if into.received() == size { Ok(()) } else { Err(other_size(into.received())) }
+    }
+
+    /// Sends `blob` as the body of the request.
+    pub(super) async fn upload(
+        &self,
+        request: RequestBuilder,
+        blob: &Blob,
+    ) -> Result<Response, RemoteError> {
+        let failed = Arc::new(OnceLock::new());
+        let request = request
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .header(CONTENT_LENGTH, blob.digest().size())
+            .body(body::stream(blob.clone(), self.flow.clone(), failed.clone()));
+        let response = self.send(request).await;
+        match failed.get() {
+            Some(why) => Err(RemoteError::Local(String::clone(why))),
+            None => response,
+        }
     }
 
     /// Reads the begin of a body, so that the connection can be used again when that is all.
@@ -115,8 +225,7 @@ impl<'a> Exchange<'a> {
     /// What a status means that is no success.
     pub(super) async fn refused(&self, response: Response) -> RemoteError {
         let status = response.status();
-        let retry_after = number(&response, RETRY_AFTER)
-            .map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MOST));
+        let retry_after = retry_after(&response);
         let text = self.explanation(response).await;
         let mut what = format!("{}: {}", self.what, status.as_u16());
         if let Some(words) = self.words(&text) {
@@ -128,6 +237,11 @@ impl<'a> Exchange<'a> {
             408 | 429 | 500 | 502 | 503 | 504 => RemoteError::Transient { what, retry_after },
             _ => RemoteError::Refused(what),
         }
+    }
+
+    /// The beginning of an error: what was asked, and this.
+    pub(super) fn says(&self, what: &str) -> String {
+        format!("{}: {what}", self.what)
     }
 
     /// The server can't mean what it says.
@@ -148,8 +262,10 @@ impl<'a> Exchange<'a> {
     }
 
     /// What it means that no whole answer came.
-    fn failed(&self, error: &reqwest::Error) -> RemoteError {
-        let mut cause: &(dyn Error + 'static) = error;
+    fn failed(&self, error: reqwest::Error) -> RemoteError {
+        // The URL may hold a signature.
+        let error = error.without_url();
+        let mut cause: &(dyn Error + 'static) = &error;
         let mut garbage = false;
         let mut tls = None;
         while let Some(next) = cause.source() {
@@ -178,7 +294,7 @@ impl<'a> Exchange<'a> {
     /// The first line of what a server says in plain text, or the title where it is HTML.
     fn words(&self, text: &[u8]) -> Option<String> {
         let text = std::str::from_utf8(text).ok()?;
-        if self.remote.secrets.iter().any(|secret| text.contains(secret)) {
+        if self.channel.secrets.iter().any(|secret| text.contains(secret)) {
             return None;
         }
         let line = match text.split_once("<title>") {
