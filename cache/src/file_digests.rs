@@ -284,3 +284,66 @@ fn hash(file: &File, size: u64) -> io::Result<Digest> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_trusted_when_the_clock_has_moved_on() {
+        let settled =
+            |mtime, ctime, now| is_settled(&Stamp { mtime, ctime, ..Stamp::default() }, now);
+        let then = 5 * SECOND + 1;
+        assert!(!settled(then, then, then));
+        assert!(!settled(then, then, then + TICK));
+        assert!(settled(then, then, then + TICK + 1));
+        assert!(!settled(0, then, then + TICK), "the inode was changed just now");
+        assert!(!settled(then + SECOND, then, then + TICK + 1), "in the future");
+        // Whole seconds: they may be all that the file system knows.
+        let then = 5 * SECOND;
+        assert!(!settled(then, then, then + 2 * SECOND));
+        assert!(settled(then, then, then + 2 * SECOND + TICK + 1));
+        assert!(settled(then, then + 1, then + TICK + 2));
+        assert!(!settled(i64::MAX, i64::MAX, then));
+        assert!(settled(i64::MIN, i64::MIN, then));
+    }
+
+    #[test]
+    fn a_record_of_another_boot_is_a_miss() -> io::Result<()> {
+        let file = tempfile::NamedTempFile::new()?;
+        let digest = Digest::of(b"content");
+        let stamp = Stamp { dev: 1, ino: 2, size: 7, mtime: 3, ctime: 4 };
+        let mut table = Table::open(file.path())?;
+        table.put(&stamp, &digest);
+        assert_eq!(table.get(&stamp), Some(digest));
+        table.boot = b"another".to_vec();
+        assert_eq!(table.get(&stamp), None);
+        table.put(&stamp, &digest);
+        assert_eq!(table.get(&stamp), Some(digest));
+        Ok(())
+    }
+
+    #[test]
+    fn a_full_page_gives_up_one_record_for_another() -> io::Result<()> {
+        let file = tempfile::NamedTempFile::new()?;
+        let table = Table::open(file.path())?;
+        let digest = Digest::of(b"content");
+        let files = (0..).map(|ino| Stamp { ino, size: 7, ..Stamp::default() });
+        let same = files.filter(|stamp| page_of(stamp) == page_of(&Stamp::default()));
+        let stamps: Vec<Stamp> = same.take(60).collect();
+        for stamp in &stamps {
+            table.put(stamp, &digest);
+            assert_eq!(table.get(stamp), Some(digest));
+        }
+        let known = stamps.iter().filter(|stamp| table.get(stamp).is_some()).count();
+        assert_eq!(known, PAGE / RECORD);
+        // A file has one record, whatever becomes of it.
+        for size in 0..100 {
+            let changed = Stamp { size, ..stamps[59] };
+            table.put(&changed, &Digest::from_parts(*digest.hash(), size));
+        }
+        let left = stamps[..59].iter().filter(|stamp| table.get(stamp).is_some()).count();
+        assert_eq!(left, PAGE / RECORD - 1);
+        Ok(())
+    }
+}

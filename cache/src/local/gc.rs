@@ -9,8 +9,9 @@
 
 use super::{BLOBS, ENTRIES, Ledger, LocalStore, SIZE, StoreError, TEMPORARY, remove};
 use serde_json::json;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -156,8 +157,9 @@ impl LocalStore {
     }
 
     fn lock(&self) -> Result<File, TryLockError> {
-        let how = OpenOptions::new().create(true).append(true).open(self.root().join("gc.lock"));
-        let file = how.map_err(TryLockError::Error)?;
+        let path = self.root().join("gc.lock");
+        let file = super::careful().read(true).append(true).create(true).mode(0o600).open(path);
+        let file = file.map_err(TryLockError::Error)?;
         file.try_lock()?;
         Ok(file)
     }
@@ -183,15 +185,16 @@ impl LocalStore {
 
     fn remove_temporary(&self, now: SystemTime, report: &mut GcReport) {
         for path in list(&self.root().join(TEMPORARY)).unwrap_or_default() {
-            // A lock can be asked of a file that is open for reading.
             let Ok(Some((file, about))) = super::open_regular(&path) else { continue };
-            let old = match file.try_lock() {
-                Ok(()) => TEMPORARY_AGE,
-                Err(TryLockError::WouldBlock) => continue,
-                Err(TryLockError::Error(_)) => UNLOCKED_AGE,
-            };
             let age = about.modified().ok().and_then(|at| now.duration_since(at).ok());
-            if age.is_some_and(|age| age > old) && fs::remove_file(&path).is_ok() {
+            // No lock is asked of a young one, or its writer could find it taken.
+            let Some(age) = age.filter(|age| *age > TEMPORARY_AGE) else { continue };
+            let dead = match file.try_lock() {
+                Ok(()) => true,
+                Err(TryLockError::WouldBlock) => false,
+                Err(TryLockError::Error(_)) => age > UNLOCKED_AGE,
+            };
+            if dead && fs::remove_file(&path).is_ok() {
                 report.temporary += 1;
             }
         }

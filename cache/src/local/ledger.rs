@@ -7,8 +7,9 @@
 //! file in its place under an exclusive one. Nobody waits for a lock for longer than a moment: a
 //! stopped process must not hold up a build.
 
+use super::careful;
 use serde_json::{Map, Value};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ impl Ledger {
     /// # Errors
     /// When the file is there and can't be read.
     pub(crate) fn read(&self) -> io::Result<Map<String, Value>> {
-        match File::open(&self.path) {
+        match careful().read(true).open(&self.path) {
             Ok(file) => sum(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Map::new()),
             Err(error) => Err(error),
@@ -91,7 +92,7 @@ impl Ledger {
     /// The file that has the name now, locked: one that another has been put in place of while
     /// this process waited would be lost.
     fn locked(&self, lock: impl Fn(&File) -> Result<(), TryLockError>) -> io::Result<File> {
-        let mut how = OpenOptions::new();
+        let mut how = careful();
         how.read(true).append(true).create(true).mode(0o600);
         for _ in 0..TRIES {
             let file = how.open(&self.path)?;
@@ -147,6 +148,7 @@ fn add(sums: &mut Map<String, Value>, more: Map<String, Value>) {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::fs::OpenOptions;
 
     fn ledger() -> io::Result<(tempfile::TempDir, Ledger)> {
         let directory = tempfile::tempdir()?;

@@ -418,11 +418,19 @@ fn check_owner(about: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
+/// How to open what should be a regular file of ours: without following a link, or waiting for the
+/// other end of a pipe.
+fn careful() -> OpenOptions {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let mut how = OpenOptions::new();
+    how.custom_flags(flags.bits());
+    how
+}
+
 /// Opens a regular file; none when nothing has this name. What else has it (a link, a pipe that
 /// would block) is damage.
 fn open_regular(path: &Path) -> io::Result<Option<(File, Metadata)>> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
+    let file = match careful().read(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) if error.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32) => {
