@@ -85,6 +85,10 @@ install_packages() {
     $root apt-get update -qq && $root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends $missing >"$log" 2>&1 ||
         { cat "$log"; return 1; }
+    # The tests start nginx themselves; Debian's package would have it serve on port 80 from now on.
+    case $missing in
+    *nginx*) [ ! -d /run/systemd/system ] || $root systemctl disable --quiet --now nginx ;;
+    esac
 }
 
 install_tools() {
