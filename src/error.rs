@@ -1,6 +1,7 @@
 //! The command's own errors: each knows its exit code and its hints.
 
 use crate::exit::{Role, Status};
+use airtight_cache::CacheError;
 use airtight_policy as policy;
 use airtight_recording::ReadError;
 use airtight_tracer as tracer;
@@ -26,6 +27,12 @@ pub(crate) enum Error {
     /// The command could not be run under the tracer.
     #[error(transparent)]
     Tracer(#[from] tracer::Error),
+    /// The cache can't be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// Nothing says where the local store is.
+    #[error("no directory for the local store: neither HOME nor XDG_CACHE_HOME is set")]
+    NoStore,
     /// A settings, policy or spec file says something that can't be understood.
     #[error(transparent)]
     Parse(#[from] policy::ParseError),
@@ -76,6 +83,7 @@ impl Error {
     pub(crate) fn hints(&self) -> Vec<String> {
         match self {
             Error::Plain { hints, .. } => hints.clone(),
+            Error::NoStore => vec!["set `dir` under [cache], or AIRTIGHT_CACHE_DIR".to_owned()],
             // The tracer's own errors come with their remedy.
             _ => Vec::new(),
         }

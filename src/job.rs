@@ -1,8 +1,11 @@
-//! One action from its declaration to its exit code: run, traced, judged.
+//! One action from its declaration to its exit code: restored, or run, traced, judged, published.
 
 use crate::action::{delete_outputs, environment, load_depfile};
+use crate::caching::{self, Session};
+use crate::capture::{Capture, Kept};
 use crate::command::{self, Outcome};
 use crate::config::{Config, OnUntraceable};
+use crate::determinism::{differences, nondeterministic};
 use crate::error::Error;
 use crate::exit::Status;
 use crate::guard;
@@ -11,34 +14,175 @@ use crate::recorder::{Format, Recorder};
 use crate::report::Report;
 use crate::scratch::Scratch;
 use crate::untraced;
-use airtight_policy::{Declaration, Reaction, Rule, Verdict};
+use airtight_cache::stats::NotCachedReason;
+use airtight_cache::{Hit, Miss, Sealed, Streams};
+use airtight_policy::{Declaration, Judge, Reaction, Rule, Verdict};
 use airtight_recording::{Access, Exit, HostKind, Index, Kind, Op, Recording, Sink};
 use airtight_tracer as tracer;
 use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One action to run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Job {
     /// The command and its arguments.
     pub(crate) argv: Vec<OsString>,
     /// What it says of itself.
     pub(crate) declaration: Declaration,
-    /// Where to keep the recording.
+    /// Where to keep the recording. Then the action runs, whatever the cache has.
     pub(crate) recording: Option<PathBuf>,
-    /// Where to write the report, other than to standard error.
+    /// Where to write the report, other than to standard error. Then the action runs.
     pub(crate) report: Option<PathBuf>,
+    /// Run the action even if its result is known, and put the new one in its place.
+    pub(crate) refresh: bool,
+    /// The action reads our standard input, so its result is not cached.
+    pub(crate) stdin: bool,
+    /// Run it this many times and compare what it makes.
+    pub(crate) repeat: u32,
 }
 
 impl Job {
-    /// Runs it and tells what was found.
+    /// Restores its result or runs it, and tells what was found.
     ///
     /// # Errors
     /// When Airtight itself fails.
-    pub(crate) fn run(self, config: &Config, printer: &Printer) -> Result<Status, Error> {
-        let Job { argv, mut declaration, recording: target, report } = self;
-        let scratch = Scratch::create(&declaration, &argv)?;
+    pub(crate) fn run(mut self, config: &Config, printer: &Printer) -> Result<Status, Error> {
+        let session = match self.stdin {
+            true => None,
+            false => Session::begin(&self.argv, &mut self.declaration, config, printer)?,
+        };
+        let Some(session) = session else {
+            return Ok(self.execute(None, config, printer)?.status);
+        };
+        let again = self.refresh || self.recording.is_some() || self.report.is_some();
+        let sampled = f64::from(fastrand::u32(0..10_000)) < config.cache.verify_hits * 100.0;
+        let found = match again || self.repeat > 1 {
+            true => None,
+            false => self.find(&session, config, !sampled, printer)?,
+        };
+        let status = match found {
+            Some(hit) if !sampled => replay(&hit),
+            known => self.execute_and_keep(&session, known, config, printer),
+        };
+        session.end(printer);
+        status
+    }
+
+    /// Looks for the result and tells what is wrong with what was found.
+    fn find(
+        &self,
+        session: &Session,
+        config: &Config,
+        restore: bool,
+        printer: &Printer,
+    ) -> Result<Option<Hit>, Error> {
+        let (found, notes) = match session.find(&self.declaration, config, restore) {
+            Ok(mut hit) => {
+                let notes = std::mem::take(&mut hit.notes);
+                (Some(hit), notes)
+            }
+            Err(Miss { notes, .. }) => (None, notes),
+        };
+        for note in notes {
+            printer.warning(&format!("cache: {note}"));
+        }
+        Ok(found)
+    }
+
+    /// Runs the action and publishes what it gave, if that is verified and, where the result was
+    /// known or is made several times, the same each time.
+    fn execute_and_keep(
+        mut self,
+        session: &Session,
+        known: Option<Hit>,
+        config: &Config,
+        printer: &Printer,
+    ) -> Result<Status, Error> {
+        let mut before = known.map(|hit| (hit.entry.result, Some(hit.action)));
+        let mut left = self.repeat.max(1);
+        loop {
+            left -= 1;
+            let ran = self.execute(Some(session), config, printer)?;
+            let Some((verdict, kept, recording)) = ran.verdict else { return Ok(ran.status) };
+            let sealed = match self.seal(session, &verdict, &kept, &recording, ran.started, config)
+            {
+                Ok(sealed) => sealed,
+                Err(reason) => {
+                    session.cache.count(|counters| counters.not_cached(reason));
+                    return Ok(ran.status);
+                }
+            };
+            if let Some((expected, entry)) = &before
+                && *expected != *sealed.result()
+            {
+                session.cache.count(|c| c.not_cached(NotCachedReason::NotDeterministic));
+                if let Some(entry) = entry {
+                    // Nobody is to be given one of two results.
+                    session.cache.local().discard_entry(&entry.0);
+                }
+                let local = session.cache.local();
+                let differs = differences(expected, sealed.result(), local);
+                return Ok(nondeterministic(&self.declaration.name, &differs, config, printer));
+            }
+            if left > 0 {
+                before = Some((sealed.result().clone(), None));
+                continue;
+            }
+            let provenance = session.provenance(&verdict, &recording, ran.milliseconds);
+            let published = verdict
+                .verify(sealed.action())
+                .map_err(|refused| refused.to_string())
+                .and_then(|verified| {
+                    let publish =
+                        session.cache.publish(verified, &session.action, &sealed, &provenance);
+                    publish.map_err(|error| error.to_string())
+                });
+            if let Err(error) = published {
+                session.cache.count(|c| c.not_cached(NotCachedReason::StoreFailed));
+                printer.warning(&format!("not cached: {error}"));
+            }
+            session.cache.shrink();
+            return Ok(ran.status);
+        }
+    }
+
+    /// Takes the outputs of a clean run in.
+    fn seal(
+        &self,
+        session: &Session,
+        verdict: &Verdict,
+        [stdout, stderr]: &[Kept; 2],
+        recording: &Recording,
+        started: i64,
+        config: &Config,
+    ) -> Result<Sealed, NotCachedReason> {
+        if !verdict.is_cacheable() {
+            return Err(caching::reason(verdict));
+        }
+        if !stdout.whole || !stderr.whole {
+            return Err(NotCachedReason::OutputUnfit);
+        }
+        let judge = Judge::new(&self.declaration, &config.policy);
+        let streams = Streams { stdout: &stdout.bytes, stderr: &stderr.bytes };
+        let scratch = self.declaration.temporary_directory.as_deref().unwrap_or_default();
+        let scratch = Path::new(OsStr::from_bytes(scratch));
+        let sealed =
+            session.cache.seal(&session.action, &judge, recording, streams, scratch, started);
+        sealed.map_err(|why| caching::unsealed(&why))
+    }
+
+    /// Runs the action under the tracer and judges it.
+    fn execute(
+        &mut self,
+        session: Option<&Session>,
+        config: &Config,
+        printer: &Printer,
+    ) -> Result<Ran, Error> {
+        let declaration = &mut self.declaration;
+        let scratch = Scratch::create(declaration, &self.argv)?;
         declaration.temporary_directory = Some(scratch.path().as_os_str().as_bytes().to_vec());
         let (env, undeclared) = environment(
             &declaration.environment,
@@ -48,9 +192,13 @@ impl Job {
         );
         declaration.environment.undeclared = undeclared;
         let cwd = PathBuf::from(OsString::from_vec(declaration.cwd.clone()));
-        let command =
-            tracer::Command { argv, env: Some(env), cwd: Some(cwd), stdio: Default::default() };
-        let mut recorder = match &target {
+        let mut command = tracer::Command {
+            argv: self.argv.clone(),
+            env: Some(env),
+            cwd: Some(cwd),
+            stdio: Default::default(),
+        };
+        let mut recorder = match &self.recording {
             Some(path) => Some(Recorder::create(path, Format::of(path))?),
             None => None,
         };
@@ -62,13 +210,28 @@ impl Job {
             printer.warning(&format!(
                 "the command runs untraced and unjudged: {what}\n  remedy: {remedy}"
             ));
-            delete_outputs(&declaration)?;
-            return untraced::run(&command);
+            delete_outputs(declaration)?;
+            return Ok(Ran::unjudged(untraced::run(&command)?));
         }
         allowed?;
-        delete_outputs(&declaration)?;
+        delete_outputs(declaration)?;
+        let capture = match session {
+            Some(_) => {
+                let capture = Capture::start().map_err(|source| tracer::Error::System {
+                    what: "keeping what the command writes".to_owned(),
+                    source,
+                })?;
+                command.stdio = capture.stdio.clone();
+                Some(capture)
+            }
+            None => None,
+        };
         let mut recording = Recording::default();
-        let outcome = trace(&command, &declaration, config, &mut recording, recorder.as_mut())?;
+        let started = SystemTime::now();
+        let outcome = trace(&command, declaration, config, &mut recording, recorder.as_mut());
+        command.stdio = Default::default();
+        let kept = capture.map(Capture::finish).unwrap_or_default();
+        let outcome = outcome?;
         let recorded = recorder.is_none_or(|recorder| match recorder.finish() {
             Ok(_) => true,
             Err(error) => {
@@ -76,9 +239,9 @@ impl Job {
                 false
             }
         });
-        load_depfile(&mut declaration)?;
-        let verdict = command::judge(&declaration, config, &recording);
-        tell(report.as_deref(), &verdict, &declaration, config, printer)?;
+        load_depfile(declaration)?;
+        let verdict = command::judge(declaration, config, &recording);
+        tell(self.report.as_deref(), &verdict, declaration, config, printer)?;
         let found = Outcome::of(&verdict);
         if config.remove_undeclared && verdict.fails() {
             remove_undeclared(&verdict, &recording, printer);
@@ -87,16 +250,57 @@ impl Job {
         if outcome.timed_out {
             let limit = config.timeout.unwrap_or_default();
             printer.error(&format!("stopped after {limit:?}, the time limit"), &[]);
-            return Ok(Status::TimedOut);
+            if let Some(session) = session {
+                session.cache.count(|c| c.not_cached(NotCachedReason::TimedOut));
+            }
+            return Ok(Ran::unjudged(Status::TimedOut));
         }
-        Ok(match (Status::of(outcome.exit), found) {
+        let status = match (Status::of(outcome.exit), found) {
             (Status::Success, Outcome::MissingOutput) => Status::MissingOutput,
             (Status::Success, Outcome::Undeclared) => Status::Undeclared,
             (Status::Success, Outcome::Incomplete) => Status::Incomplete,
             (Status::Success, Outcome::Clean) if !recorded => Status::Incomplete,
             (status, _) => status,
+        };
+        let since = started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Ran {
+            status,
+            started: i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
+            milliseconds: started
+                .elapsed()
+                .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+            verdict: Some((verdict, kept, recording)),
         })
     }
+}
+
+/// What came of one run.
+struct Ran {
+    status: Status,
+    /// When it began, in nanoseconds since the epoch.
+    started: i64,
+    /// How long it took.
+    milliseconds: u64,
+    /// The judgement, with what the action wrote to its streams and what it did; none of an action
+    /// that can't be judged.
+    verdict: Option<(Verdict, [Kept; 2], Recording)>,
+}
+
+impl Ran {
+    fn unjudged(status: Status) -> Ran {
+        Ran { status, started: 0, milliseconds: 0, verdict: None }
+    }
+}
+
+/// Writes what the action wrote when it ran.
+fn replay(hit: &Hit) -> Result<Status, Error> {
+    io::stdout()
+        .write_all(&hit.stdout)
+        .and_then(|()| io::stdout().flush())
+        .map_err(Error::Stdout)?;
+    // As for the command itself: that nobody listens is no reason to fail.
+    let _ = io::stderr().write_all(&hit.stderr);
+    Ok(Status::Success)
 }
 
 /// Runs the command under the tracer, with whatever the policy refuses refused.

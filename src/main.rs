@@ -2,9 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod caching;
+mod capture;
 mod cli;
 mod command;
 mod config;
+mod determinism;
 #[cfg(test)]
 mod docs;
 mod error;

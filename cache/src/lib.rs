@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod blob;
+mod cache;
 pub mod digest;
 mod entry;
 pub mod file_digests;
-mod gate;
 pub mod key;
 pub mod local;
 mod meter;
@@ -19,7 +19,10 @@ pub mod stats;
 pub use airtight_policy::{ActionDigest, RecordingDigest, Verified};
 pub use airtight_recording::Digest;
 pub use blob::Blob;
+pub use cache::{
+    Cache, CacheError, CacheOptions, Hit, MAX_STREAM, Miss, PublishError, Restore, Sealed, Streams,
+};
 pub use entry::{Damage, Entry, Provenance};
-pub use gate::Gate;
+pub use key::Action;
 pub use result::{ActionResult, OutputDirectory, OutputFile, OutputLink};
 pub use sign::{KeyError, PublicKey, SigningKey, TrustedKeys};

@@ -79,10 +79,12 @@ impl Judge<'_> {
         self.declared.roles(path).is_input()
     }
 
-    /// The names that the action makes and a cache restores, absolute: its outputs and its depfile.
+    /// The names that the action makes and a cache restores, absolute, sorted: its outputs and its
+    /// depfile, unless that is in the private temporary directory.
     pub fn outputs(&self) -> Vec<Vec<u8>> {
         let depfile = self.declaration.depfile.as_ref();
         let depfile = depfile.map(|depfile| absolute(&self.declared.cwd, &depfile.path));
+        let depfile = depfile.filter(|depfile| !self.declared.is_private(depfile));
         let mut outputs: Vec<Vec<u8>> =
             self.declared.outputs.iter().cloned().chain(depfile).collect();
         outputs.sort();

@@ -19,6 +19,11 @@ use std::path::PathBuf;
 /// 122 a missing output; so 0 always means traced, complete and clean. 124 is the time limit, 125
 /// a failure of Airtight itself, 126 and 127 a command that can't be executed or found.
 ///
+/// When a cache knows the result of an action with declared outputs, the command is not run: its
+/// outputs and what it wrote to its standard streams are restored. A new result is kept when it is
+/// verified, that is traced completely and judged clean. For such actions standard input is empty,
+/// and standard output and error are pipes; --no-cache leaves all three alone.
+///
 /// Declared outputs and the depfile are deleted before the command starts. It gets only the
 /// variables that are declared (see `airtight config show`), and an empty TMPDIR of its own whose
 /// name is the same in every run and which is removed afterwards.
@@ -53,6 +58,23 @@ pub(crate) struct Args {
     /// Let io_uring be used; the recording is then incomplete
     #[arg(long)]
     allow_io_uring: bool,
+    /// Neither look the result up nor keep it
+    #[arg(long, help_heading = "Cache")]
+    no_cache: bool,
+    /// Run the action even if its result is known, and replace that
+    #[arg(long, help_heading = "Cache", conflicts_with = "no_cache")]
+    refresh: bool,
+    /// Another store to use after those of airtight.toml: an http, https, grpc, grpcs, s3 or file
+    /// URL
+    #[arg(long, help_heading = "Cache", value_name = "URL")]
+    remote: Vec<String>,
+    /// Run the action this many times and fail (I005) when it does not make the same each time
+    #[arg(long, help_heading = "Cache", value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+    /// Pass standard input on to the command; its result is then not cached
+    #[arg(long, help_heading = "Cache")]
+    stdin: bool,
     /// The command and its arguments
     #[arg(last = true, value_name = "COMMAND", required_unless_present = "spec")]
     argv: Vec<OsString>,
@@ -88,6 +110,10 @@ impl Args {
                 layers.push(flag(name, key, "true"));
             }
         }
+        if self.no_cache {
+            layers.push(flag("--no-cache", "cache.enabled", "false"));
+        }
+        layers.extend(self.remote.iter().map(|url| flag("--remote", "cache.remote", url)));
         Ok(layers)
     }
 }
@@ -96,6 +122,14 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     let config = Config::load(args.layers()?, args.declared.directory())?;
     printer.configure(config.color);
     let (argv, declaration) = args.declared.resolve(args.argv, None, &config)?;
-    let job = Job { argv, declaration, recording: args.recording, report: args.report };
+    let job = Job {
+        argv,
+        declaration,
+        recording: args.recording,
+        report: args.report,
+        refresh: args.refresh,
+        stdin: args.stdin,
+        repeat: args.repeat,
+    };
     job.run(&config, printer)
 }

@@ -118,7 +118,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
         _ => f64::NAN,
     };
     match number.trim().parse::<f64>().map(|number| number * unit) {
-        Ok(bytes) if bytes >= 0.0 && bytes < 1e18 => Ok(bytes as u64),
+        Ok(bytes) if (0.0..1e18).contains(&bytes) => Ok(bytes as u64),
         _ => Err(format!("`{text}` is no size like 500MiB or 10GiB")),
     }
 }

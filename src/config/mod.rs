@@ -10,11 +10,11 @@ mod layer;
 mod show;
 mod types;
 
-pub(crate) use cache::{Caching, parse_size};
+pub(crate) use cache::Caching;
 pub(crate) use files::PROJECT_FILE;
 #[cfg(test)]
 pub(crate) use layer::VARIABLES;
-pub(crate) use layer::{Layer, Origin, Part, flag, flag_text};
+pub(crate) use layer::{Layer, Origin, Part, flag};
 pub(crate) use show::{Shown, show};
 pub(crate) use types::{Backend, Format, OnUntraceable, add, parse_duration};
 

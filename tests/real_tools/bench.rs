@@ -100,6 +100,7 @@ impl Bench<'_> {
             .env_clear()
             .envs(ENVIRONMENT.iter().copied())
             .env("TMPDIR", self.temporary())
+            .env("AIRTIGHT_CACHE", "false")
             .stdin(Stdio::null())
             .output();
         output.unwrap_or_else(|e| panic!("{}: {e}", argv[0])).into()

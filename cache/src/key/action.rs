@@ -55,6 +55,20 @@ pub enum NotCacheable {
         /// What the system said.
         what: String,
     },
+    /// An output can't be stored.
+    #[error("{path} {what}")]
+    Unfit {
+        /// Which output.
+        path: String,
+        /// Why.
+        what: String,
+    },
+    /// The local store can't take the result.
+    #[error("{what}")]
+    Store {
+        /// What it said.
+        what: String,
+    },
     /// Something that the key holds changed while the action ran.
     #[error("{path} changed while the action ran: {what}")]
     Changed {

@@ -12,6 +12,7 @@ mod state;
 
 pub use action::{Action, ActionSpec, NotCacheable};
 pub use paths::{KeyPath, PathSet, PathSetError, Wanted};
+pub(crate) use state::unchanged;
 pub use state::{Look, State, States};
 
 use airtight_recording::{Digest, Stamp};

@@ -1,0 +1,176 @@
+//! The cache as a whole: the local store first, then remotes in order.
+//!
+//! | local store | remote | what happens |
+//! |---|---|---|
+//! | miss | miss | the action runs; both get its result, if it is verified |
+//! | miss | hit | restored from the remote; the local store gets it |
+//! | hit | not asked | restored from the local store (with `reshare`, remotes get it) |
+
+mod find;
+mod publish;
+
+pub use find::{Hit, Miss, Restore};
+pub use publish::{PublishError, Sealed, Streams};
+
+use crate::file_digests::FileDigests;
+use crate::local::{LocalStore, StoreError};
+use crate::remote::{self, Guarded, RemoteOptions, RemoteOptionsError};
+use crate::sign::{SigningKey, TrustedKeys};
+use crate::stats::{Counters, Stats};
+use airtight_recording::{Digest, Stamp};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::runtime::Runtime;
+
+/// The largest standard output or error that is stored: 64 MiB.
+pub const MAX_STREAM: u64 = 64 << 20;
+
+/// How the cache is to be used.
+#[derive(Debug)]
+pub struct CacheOptions {
+    /// The directory of the local store.
+    pub directory: PathBuf,
+    /// The size in bytes that the local store is kept below.
+    pub max_size: u64,
+    /// Results are taken.
+    pub fetch: bool,
+    /// Verified results are kept.
+    pub push: bool,
+    /// Remotes get results that only the local store has.
+    pub reshare: bool,
+    /// Read-only outputs may be hard links into the local store.
+    pub hard_links: bool,
+    /// Whose results are taken.
+    pub trusted: TrustedKeys,
+    /// Signs what is published.
+    pub signing: Option<SigningKey>,
+    /// In the order in which they are asked.
+    pub remotes: Vec<RemoteOptions>,
+}
+
+/// The cache can't be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// The local store can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A remote can't be used as it is configured.
+    #[error(transparent)]
+    Remote(#[from] RemoteOptionsError),
+    /// The runtime of the remotes can't be started.
+    #[error("can't start what talks to remotes: {0}")]
+    Runtime(io::Error),
+}
+
+/// The cache. Many threads may use it at once.
+#[derive(Debug)]
+pub struct Cache {
+    local: LocalStore,
+    digests: FileDigests,
+    options: CacheOptions,
+    /// Remotes and what drives them, made when the first of them is needed.
+    beyond: OnceLock<Beyond>,
+    counters: Mutex<Counters>,
+}
+
+#[derive(Debug)]
+struct Beyond {
+    runtime: Runtime,
+    remotes: Vec<Guarded>,
+    /// What of their counters is in the statistics already.
+    flushed: Mutex<Vec<remote::Counters>>,
+}
+
+impl Cache {
+    /// Opens the local store. Remotes are not talked to yet, but their options are looked at.
+    ///
+    /// # Errors
+    /// When the local store can't be used, or the options of a remote are wrong.
+    pub fn open(options: CacheOptions) -> Result<Cache, CacheError> {
+        let local = LocalStore::open(&options.directory)?;
+        let digests = FileDigests::open(&local);
+        let (beyond, counters) = (OnceLock::new(), Mutex::default());
+        Ok(Cache { local, digests, options, beyond, counters })
+    }
+
+    /// The local store.
+    pub fn local(&self) -> &LocalStore {
+        &self.local
+    }
+
+    /// The digest of a file's content, from the digest cache where it knows the file, with the
+    /// stamp of what was hashed.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn hash(&self, path: &Path) -> io::Result<(Digest, Stamp)> {
+        self.digests.digest(path)
+    }
+
+    /// What remotes deserve to be warned of, each once.
+    pub fn warnings(&self) -> Vec<String> {
+        let remotes = self.beyond.get().map(|beyond| beyond.remotes.as_slice());
+        remotes.unwrap_or_default().iter().filter_map(Guarded::take_warning).collect()
+    }
+
+    /// Counts something.
+    pub fn count(&self, count: impl FnOnce(&mut Counters)) {
+        count(&mut self.counters());
+    }
+
+    fn counters(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds what was counted so far to the statistics of the store.
+    pub fn flush(&self) {
+        let mut counters = std::mem::take(&mut *self.counters());
+        if let Some(Beyond { remotes, flushed, .. }) = self.beyond.get() {
+            let mut flushed = flushed.lock().unwrap_or_else(PoisonError::into_inner);
+            for (remote, before) in remotes.iter().zip(flushed.iter_mut()) {
+                let now = remote.counters();
+                let errors = |c: &remote::Counters| {
+                    c.unavailable + c.denied + c.full + c.wrong + c.refused + c.local
+                };
+                let sums = counters.remote(remote.name());
+                sums.errors += errors(&now) - errors(before);
+                sums.tripped += now.skipped - before.skipped;
+                sums.bytes_up += now.sent - before.sent;
+                sums.bytes_down += now.received - before.received;
+                *before = now;
+            }
+        }
+        // Only a count would be lost.
+        let _ = Stats::open(self.local.root()).add(&counters);
+    }
+
+    /// Removes what was not used for the longest time, if the local store has grown too large.
+    pub fn shrink(&self) {
+        if let Some(report) = self.local.trim(self.options.max_size) {
+            self.counters().evicted += report.entries + report.blobs;
+        }
+    }
+
+    /// The remotes, and the runtime that drives them.
+    fn beyond(&self) -> Result<&Beyond, CacheError> {
+        if let Some(beyond) = self.beyond.get() {
+            return Ok(beyond);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(CacheError::Runtime)?;
+        let down = self.local.root().join("remotes-v1");
+        let remotes: Vec<Guarded> = {
+            let _inside = runtime.enter();
+            let open = |options: &RemoteOptions| {
+                Ok(Guarded::new(remote::open(options)?, options, Some(&down)))
+            };
+            self.options.remotes.iter().map(open).collect::<Result<_, RemoteOptionsError>>()?
+        };
+        let flushed = Mutex::new(vec![remote::Counters::default(); remotes.len()]);
+        Ok(self.beyond.get_or_init(|| Beyond { runtime, remotes, flushed }))
+    }
+}

@@ -1,0 +1,273 @@
+//! The gate: the one way into a cache that others share.
+
+use super::find::with_path_set;
+use super::{Beyond, Cache, CacheError, MAX_STREAM};
+use crate::blob::Blob;
+use crate::entry::{Entry, Provenance};
+use crate::key::{Action, Look, NotCacheable, PathSet, unchanged};
+use crate::local::StoreError;
+use crate::outputs::{self, CollectError};
+use crate::remote::{Guarded, Remote, RemoteError};
+use crate::result::ActionResult;
+use airtight_policy::{ActionDigest, Judge, Verified};
+use airtight_recording::{Digest, Recording};
+use std::path::Path;
+
+/// What an action wrote to its standard streams.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Streams<'a> {
+    /// To standard output.
+    pub stdout: &'a [u8],
+    /// To standard error.
+    pub stderr: &'a [u8],
+}
+
+/// The result of a run with its key, in the local store but under no key yet. Only
+/// [`Cache::publish`] makes it findable, and that takes a proof.
+#[derive(Debug)]
+pub struct Sealed {
+    weak: Digest,
+    strong: Blob,
+    paths: PathSet,
+    set: Digest,
+    result: ActionResult,
+    blobs: Vec<Digest>,
+    names_workspace: Vec<String>,
+}
+
+impl Sealed {
+    /// The digest that the proof must be bound to.
+    pub fn action(&self) -> ActionDigest {
+        ActionDigest(self.strong.digest())
+    }
+
+    /// The outputs.
+    pub fn result(&self) -> &ActionResult {
+        &self.result
+    }
+
+    /// What the run depended on beside its declared inputs.
+    pub fn paths(&self) -> &PathSet {
+        &self.paths
+    }
+
+    /// Outputs that hold the absolute path of the workspace, so that only a workspace of the same
+    /// name can use the result.
+    pub fn names_workspace(&self) -> &[String] {
+        &self.names_workspace
+    }
+}
+
+/// Why a result was not published, or not everywhere.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The proof is of another action.
+    #[error("the proof is of action {proof}, the result of {result}")]
+    OtherAction {
+        /// Whom the proof speaks of.
+        proof: ActionDigest,
+        /// Whose result it is.
+        result: ActionDigest,
+    },
+    /// The local store can't take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The cache can't be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+impl Cache {
+    /// Takes the outputs of a run into the local store, and finds its key: the weak one that
+    /// `action` has from before the run, with the state of everything that the recording shows the
+    /// run to depend on. `scratch` is the action's private temporary directory, `started` the time
+    /// of its start in nanoseconds since the epoch.
+    ///
+    /// # Errors
+    /// When an output can't be stored, or an input changed since it was read.
+    pub fn seal(
+        &self,
+        action: &Action,
+        judge: &Judge<'_>,
+        recording: &Recording,
+        streams: Streams<'_>,
+        scratch: &Path,
+        started: i64,
+    ) -> Result<Sealed, NotCacheable> {
+        use std::os::unix::ffi::OsStrExt;
+        let workspace = action.workspace().as_os_str().as_bytes();
+        // A name that is a part of nearly everything tells nothing.
+        let needles = [workspace, scratch.as_os_str().as_bytes()]
+            .map(|needle| if needle.len() > 1 { needle } else { &[] });
+        let collected =
+            outputs::collect(action.workspace(), action.outputs(), &needles, &self.local)
+                .map_err(unfit)?;
+        let mut names_workspace: Vec<String> =
+            collected.contains.into_iter().map(|found| found.path).collect();
+        let (mut result, mut blobs) = (collected.result, collected.blobs);
+        for (name, bytes, slot) in [
+            ("standard output", streams.stdout, &mut result.stdout),
+            ("standard error", streams.stderr, &mut result.stderr),
+        ] {
+            if bytes.is_empty() {
+                continue;
+            }
+            if bytes.len() as u64 > MAX_STREAM {
+                let what = format!("is larger than {MAX_STREAM} bytes");
+                return Err(NotCacheable::Unfit { path: name.to_owned(), what });
+            }
+            if needles
+                .iter()
+                .any(|needle| !needle.is_empty() && memchr::memmem::find(bytes, needle).is_some())
+            {
+                names_workspace.push(name.to_owned());
+            }
+            let digest = self
+                .local
+                .put_bytes(bytes)
+                .map_err(|error| NotCacheable::Store { what: error.to_string() })?;
+            *slot = Some(digest);
+            blobs.push(digest);
+        }
+        names_workspace.dedup();
+        let dependencies = judge.dependencies(recording);
+        let paths = PathSet::new(&dependencies, action.workspace(), !names_workspace.is_empty());
+        let encoded = paths.encode();
+        let set = Digest::of(&encoded);
+        let hash = |path: &Path| self.hash(path);
+        let look = Look::new(action.workspace(), judge, &hash);
+        let states = look.states(&paths);
+        // After the states were taken, so that a change in between is seen.
+        unchanged(action, &dependencies, &look, started)?;
+        let strong = action.strong(&set, &states.digest);
+        self.local
+            .put_bytes(&encoded)
+            .map_err(|error| NotCacheable::Store { what: error.to_string() })?;
+        let weak = action.weak();
+        Ok(Sealed { weak, strong, paths, set, result, blobs, names_workspace })
+    }
+
+    /// Publishes a sealed result, and uses the proof up: first all blobs, then the messages that
+    /// make the key, then the entry, in the local store and in every remote that takes it. What
+    /// remotes refuse is told by [`Cache::warnings`].
+    ///
+    /// A bare action digest is not enough:
+    /// ```compile_fail,E0308
+    /// use airtight_cache::{Action, ActionDigest, Cache, Provenance, Sealed};
+    /// fn smuggle(cache: &Cache, digest: ActionDigest, action: &Action, sealed: &Sealed) {
+    ///     let _ = cache.publish(digest, action, sealed, &Provenance::default());
+    /// }
+    /// ```
+    /// a verdict is not enough, however clean:
+    /// ```compile_fail,E0308
+    /// use airtight_cache::{Action, Cache, Provenance, Sealed};
+    /// use airtight_policy::Verdict;
+    /// fn smuggle(cache: &Cache, verdict: Verdict, action: &Action, sealed: &Sealed) {
+    ///     let _ = cache.publish(verdict, action, sealed, &Provenance::default());
+    /// }
+    /// ```
+    /// one proof does not publish twice:
+    /// ```compile_fail,E0382
+    /// use airtight_cache::{Action, Cache, Provenance, Sealed, Verified};
+    /// fn twice(cache: &Cache, verified: Verified, action: &Action, one: &Sealed, other: &Sealed) {
+    ///     let _ = cache.publish(verified, action, one, &Provenance::default());
+    ///     let _ = cache.publish(verified, action, other, &Provenance::default());
+    /// }
+    /// ```
+    /// and this is how it is done:
+    /// ```
+    /// use airtight_cache::{Action, Cache, Provenance, Sealed, Verified};
+    /// fn publish(cache: &Cache, verified: Verified, action: &Action, sealed: &Sealed) {
+    ///     let _ = cache.publish(verified, action, sealed, &Provenance::default());
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// When the proof is of another action, or the local store fails. The build goes on without.
+    pub fn publish(
+        &self,
+        verified: Verified,
+        action: &Action,
+        sealed: &Sealed,
+        provenance: &Provenance,
+    ) -> Result<(), PublishError> {
+        if verified.action() != sealed.action() || action.weak() != sealed.weak {
+            let (proof, result) = (verified.action(), sealed.action());
+            return Err(PublishError::OtherAction { proof, result });
+        }
+        let key = self.options.signing.as_ref();
+        let entry = Entry::encode(&verified, action, &sealed.result, provenance, key);
+        let messages = [action.command(), action.weak_action(), &sealed.strong];
+        if self.options.push {
+            for message in messages {
+                self.local.put_bytes(&message.bytes().unwrap_or_default())?;
+            }
+            self.local.put_entry(&sealed.strong.digest(), &entry)?;
+            self.list_path_set(&sealed.weak, &sealed.set)?;
+            self.counters().published += 1;
+            if self.options.remotes.iter().any(|remote| remote.push) {
+                let Beyond { runtime, remotes, .. } = self.beyond()?;
+                let mut blobs: Vec<Blob> = messages.into_iter().cloned().collect();
+                for digest in sealed.blobs.iter().chain([&sealed.set]) {
+                    if let Some(file) = self.local.open_blob(digest)? {
+                        blobs.push(Blob::file(file, *digest));
+                    }
+                }
+                let package = Package {
+                    blobs,
+                    strong: sealed.strong.digest(),
+                    entry: entry.into(),
+                    weak: sealed.weak,
+                    set: sealed.set,
+                };
+                runtime.block_on(self.push(remotes, &package));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores a package in every remote that takes it.
+    async fn push(&self, remotes: &[Guarded], package: &Package) {
+        let pushes = remotes.iter().filter(|remote| remote.pushes()).map(|remote| async move {
+            if package.push(&remote.for_action()).await.is_ok() {
+                self.counters().remote(remote.name()).published += 1;
+            }
+        });
+        futures_util::future::join_all(pushes).await;
+    }
+}
+
+/// Everything that makes a result findable.
+struct Package {
+    blobs: Vec<Blob>,
+    strong: Digest,
+    entry: bytes::Bytes,
+    weak: Digest,
+    set: Digest,
+}
+
+impl Package {
+    async fn push(&self, remote: &Guarded) -> Result<(), RemoteError> {
+        remote.put_blobs(&self.blobs).await?;
+        remote.put_entry(&self.strong, self.entry.clone()).await?;
+        // A remote that is only pushed to is not asked; its list is then replaced.
+        let known = remote.get_entry(&self.weak).await.ok().flatten();
+        match with_path_set(known.as_deref(), &self.set) {
+            Some(list) => remote.put_entry(&self.weak, list.into()).await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn unfit(error: CollectError) -> NotCacheable {
+    match error {
+        CollectError::Refused { path, refusal } => {
+            NotCacheable::Unfit { path, what: refusal.to_string() }
+        }
+        CollectError::Unreadable { path, source } => {
+            NotCacheable::Unreadable { path, what: source.to_string() }
+        }
+        other => NotCacheable::Store { what: other.to_string() },
+    }
+}

@@ -1,0 +1,272 @@
+//! What `run` and its kin have to do with the cache: keys from declarations, results restored, and
+//! verified ones published.
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::printer::Printer;
+use crate::scratch;
+use airtight_cache::key::{Action, ActionSpec, Look, NotCacheable};
+use airtight_cache::stats::NotCachedReason;
+use airtight_cache::{Cache, CacheError, CacheOptions, Hit, Miss, Provenance, Restore};
+use airtight_policy::{Declaration, Environment, Judge, Rule, Verdict};
+use airtight_recording::{Digest, Exit, Recording};
+use nix::sys::stat::{Mode, umask};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// The directory of the local store: as configured, else the user's own.
+///
+/// # Errors
+/// When nothing says where that is.
+pub(crate) fn directory(config: &Config) -> Result<PathBuf, Error> {
+    let absolute =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let own = || {
+        let caches = absolute("XDG_CACHE_HOME");
+        let caches = caches.or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+        Some(caches.join("airtight"))
+    };
+    config.cache.dir.clone().or_else(own).ok_or(Error::NoStore)
+}
+
+/// Opens the cache as configured.
+///
+/// # Errors
+/// When the settings are wrong, or the local store can't be used.
+pub(crate) fn open(config: &Config) -> Result<Cache, Error> {
+    let settings = &config.cache;
+    let options = CacheOptions {
+        directory: directory(config)?,
+        max_size: settings.max_size,
+        fetch: settings.fetch,
+        push: settings.push,
+        reshare: settings.reshare,
+        hard_links: settings.hard_links,
+        trusted: settings.trusted(),
+        signing: settings.signing()?,
+        remotes: settings.remotes()?,
+    };
+    Ok(Cache::open(options)?)
+}
+
+/// Opens the cache for an action. A local store that can't be used is told, and the action runs
+/// without a cache.
+///
+/// # Errors
+/// When the settings are wrong.
+pub(crate) fn open_if_possible(config: &Config, printer: &Printer) -> Result<Option<Cache>, Error> {
+    if !config.cache.enabled {
+        return Ok(None);
+    }
+    match open(config) {
+        Ok(cache) => Ok(Some(cache)),
+        Err(error @ (Error::Cache(CacheError::Store(_)) | Error::NoStore)) => {
+            printer.warning(&format!("nothing is cached: {error}"));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The key of an action, from its declaration as things are now.
+///
+/// # Errors
+/// When it can't have one.
+pub(crate) fn action(
+    cache: &Cache,
+    argv: &[OsString],
+    declaration: &Declaration,
+    config: &Config,
+) -> Result<Action, NotCacheable> {
+    let judge = Judge::new(declaration, &config.policy);
+    let mut passthrough = declaration.environment.passthrough.clone();
+    passthrough.sort();
+    let environment = keyed(&declaration.environment, std::env::vars_os(), config.keep_environment);
+    let mut unsafe_options = Vec::new();
+    if config.policy.unsafe_allow_io_uring {
+        unsafe_options.push("allow-io-uring");
+    }
+    if config.policy.unsafe_publish_with_daemons {
+        unsafe_options.push("publish-with-daemons");
+    }
+    let spec = ActionSpec {
+        argv,
+        environment: &environment,
+        passthrough: &passthrough,
+        workspace: &path(&declaration.workspace),
+        cwd: &path(&declaration.cwd),
+        policy: config.policy.digest(),
+        unsafe_options: &unsafe_options,
+        properties: &processor(argv),
+    };
+    Action::new(&spec, &judge, &|path| cache.hash(path))
+}
+
+fn path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes.to_vec()))
+}
+
+/// The variables whose values are in the key, sorted by name. `all` is the caller's environment;
+/// with `keep` all of it is passed on, and so is in the key. `TMPDIR` is a directory of the
+/// action's own and says nothing.
+fn keyed(
+    declared: &Environment,
+    all: impl Iterator<Item = (OsString, OsString)>,
+    keep: bool,
+) -> Vec<(OsString, OsString)> {
+    let is = |list: &[String], name: &OsStr| list.iter().any(|other| OsStr::new(other) == name);
+    let mut keyed: Vec<(OsString, OsString)> = all
+        .filter(|(name, _)| {
+            let fixed = declared.fixed.keys().any(|other| OsStr::new(other) == name);
+            let counts = is(&declared.tracked, name)
+                || (keep && !is(&declared.passthrough, name) && name != "TMPDIR");
+            counts && !fixed
+        })
+        .collect();
+    keyed.extend(declared.fixed.iter().map(|(name, value)| (name.into(), value.into())));
+    keyed.sort();
+    keyed
+}
+
+/// The processor, where the command asks for code that is made for it (`-march=native`).
+fn processor(argv: &[OsString]) -> Vec<(String, String)> {
+    let native = |word: &OsString| {
+        let word = word.as_bytes();
+        word.ends_with(b"=native") && word.starts_with(b"-")
+    };
+    if !argv.iter().any(native) {
+        return Vec::new();
+    }
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let wanted = ["vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU part"];
+    let facts: Vec<&str> = first
+        .lines()
+        .filter(|line| wanted.iter().any(|name| line.split('\t').next() == Some(name)))
+        .collect();
+    vec![("processor".to_owned(), Digest::of(facts.join("\n").as_bytes()).to_string())]
+}
+
+/// This process's umask. To be asked while there is one thread.
+pub(crate) fn current_umask() -> u32 {
+    let now = umask(Mode::empty());
+    umask(now);
+    now.bits()
+}
+
+/// An action with its key and the cache that may know it.
+pub(crate) struct Session {
+    pub(crate) cache: Cache,
+    pub(crate) action: Action,
+    umask: u32,
+}
+
+impl Session {
+    /// Begins when the action may be cached; else counts why not.
+    ///
+    /// # Errors
+    /// When the settings are wrong.
+    pub(crate) fn begin(
+        argv: &[OsString],
+        declaration: &mut Declaration,
+        config: &Config,
+        printer: &Printer,
+    ) -> Result<Option<Session>, Error> {
+        if declaration.outputs.is_empty() {
+            // Nothing to restore.
+            return Ok(None);
+        }
+        let Some(cache) = open_if_possible(config, printer)? else { return Ok(None) };
+        let scratch = scratch::path(declaration, argv)?;
+        declaration.temporary_directory = Some(scratch.into_os_string().into_vec());
+        match action(&cache, argv, declaration, config) {
+            Ok(action) => Ok(Some(Session { cache, action, umask: current_umask() })),
+            Err(_) => {
+                cache.count(|counters| counters.not_cached(NotCachedReason::NotCacheable));
+                cache.flush();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Looks for the result, and restores it unless it is only to be found.
+    ///
+    /// # Errors
+    /// When there is none, with the reason.
+    pub(crate) fn find(
+        &self,
+        declaration: &Declaration,
+        config: &Config,
+        restore: bool,
+    ) -> Result<Hit, Miss> {
+        let judge = Judge::new(declaration, &config.policy);
+        let hash = |path: &Path| self.cache.hash(path);
+        let look = Look::new(self.action.workspace(), &judge, &hash);
+        let restore =
+            if restore { Restore::Outputs { umask: self.umask } } else { Restore::Nothing };
+        self.cache.restore(&self.action, &look, restore)
+    }
+
+    /// Tells what there is to tell of remotes, and writes the statistics.
+    pub(crate) fn end(&self, printer: &Printer) {
+        for warning in self.cache.warnings() {
+            printer.warning(&warning);
+        }
+        self.cache.flush();
+    }
+
+    /// Where a result comes from that is published now.
+    pub(crate) fn provenance(
+        &self,
+        verdict: &Verdict,
+        recording: &Recording,
+        duration: u64,
+    ) -> Provenance {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let judged = serde_json::to_vec(verdict).unwrap_or_default();
+        Provenance {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            policy: verdict.policy().to_string(),
+            verdict: Digest::of(&judged).to_string(),
+            recording: verdict.recording().map(|digest| digest.to_string()).unwrap_or_default(),
+            accesses: recording.accesses.len() as u64,
+            processes: recording.processes.len() as u64,
+            backend: recording.header.backend.clone(),
+            host: recording.header.host.clone(),
+            time: now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(0)),
+            duration,
+            umask: self.umask,
+        }
+    }
+}
+
+/// Why a verdict keeps its result from the cache, for the statistics.
+pub(crate) fn reason(verdict: &Verdict) -> NotCachedReason {
+    let found = |rule| verdict.findings().iter().any(|finding| finding.rule == rule);
+    match verdict.exit() {
+        Some(Exit::Code(0)) => {}
+        _ => return NotCachedReason::Failed,
+    }
+    if !verdict.completeness().is_complete() {
+        NotCachedReason::Incomplete
+    } else if found(Rule::I001) {
+        NotCachedReason::InputChanged
+    } else if verdict.output_missing() {
+        NotCachedReason::OutputMissing
+    } else if verdict.fails() || verdict.suppressed().is_empty() {
+        NotCachedReason::Findings
+    } else {
+        NotCachedReason::Suppressed
+    }
+}
+
+/// Why a result has no key, for the statistics.
+pub(crate) fn unsealed(why: &NotCacheable) -> NotCachedReason {
+    match why {
+        NotCacheable::Changed { .. } => NotCachedReason::InputChanged,
+        NotCacheable::Unfit { .. } => NotCachedReason::OutputUnfit,
+        NotCacheable::Store { .. } => NotCachedReason::StoreFailed,
+        _ => NotCachedReason::NotCacheable,
+    }
+}
