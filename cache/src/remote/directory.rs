@@ -197,3 +197,51 @@ impl Remote for Directory {
         self.put(Bucket::Blobs, &blob.digest(), blob.clone()).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_share_that_hangs_takes_few_threads() -> io::Result<()> {
+        let directory = tempfile::tempdir()?;
+        let url = format!("file://{}", directory.path().display());
+        let options = RemoteOptions {
+            connections: 2,
+            idle_timeout: Duration::from_millis(100),
+            ..RemoteOptions::new(url)
+        };
+        let remote = Directory::open(&options).map_err(io::Error::other)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
+        let mut hanging = Vec::new();
+        for _ in 0..4 {
+            let (end, wait) = mpsc::channel::<()>();
+            hanging.push(end);
+            // Ends with an error when the other side is dropped.
+            let step = remote.step(move |_| {
+                let _ = wait.recv();
+                Ok(())
+            });
+            let result = runtime.block_on(step);
+            assert!(matches!(result, Err(RemoteError::Transient { .. })), "{result:?}");
+        }
+        // No more threads: the answer comes at once, and nothing is done.
+        let (done, none) = mpsc::channel();
+        let step = remote.step(move |_| {
+            let _ = done.send(());
+            Ok(())
+        });
+        let result = runtime.block_on(step);
+        assert!(matches!(result, Err(RemoteError::Transient { .. })), "{result:?}");
+        assert!(none.recv().is_err());
+        let key = Digest::of(b"an action");
+        assert!(runtime.block_on(remote.get_entry(&key)).is_err());
+
+        drop(hanging);
+        let idle = runtime.block_on(remote.threads.acquire_many(4));
+        drop(idle.map_err(io::Error::other)?);
+        assert_eq!(runtime.block_on(remote.get_entry(&key)), Ok(None));
+        Ok(())
+    }
+}

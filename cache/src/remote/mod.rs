@@ -241,7 +241,7 @@ pub fn open(options: &RemoteOptions) -> Result<Box<dyn Remote>, RemoteOptionsErr
 /// A URL as it may be shown: without user information, query and fragment. Where a password itself
 /// holds the signs that end it, rather too much goes than too little.
 fn without_secrets(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let rest = rest.rsplit('@').next().unwrap_or_default();
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}://{rest}") }

@@ -1,6 +1,9 @@
 //! The HTTP remote against real servers, a double of bazel-remote, and servers that misbehave.
 
+#[path = "../client/mod.rs"]
 mod client;
+mod faults;
+mod raw;
 
 use airtight_cache::remote::{Credentials, RemoteError, RemoteOptions, Secret, Tls};
 use airtight_cache::{Blob, Digest, digest};
