@@ -10,7 +10,8 @@
 //! Without any, requests are anonymous. The query is part of no message.
 //!
 //! Blobs are stored with `If-None-Match: *`, so that what is there stays, and all objects with
-//! their SHA-256, which services check where they can. One request stores one object, up to 5 GiB.
+//! their SHA-256, which services check where they can. One request stores one object, up to 5 GiB,
+//! as it is: nothing is compressed.
 
 mod answer;
 
@@ -85,9 +86,10 @@ impl S3 {
                 let domain = if region.starts_with("cn-") { "com.cn" } else { "com" };
                 let endpoint = format!("https://s3.{region}.amazonaws.{domain}");
                 let endpoint = Url::parse(&endpoint).map_err(|error| error.to_string())?;
-                // The service's certificate doesn't cover further dots.
-                let dotted = name.contains('.');
-                (endpoint, if dotted { UrlStyle::Path } else { UrlStyle::VirtualHost })
+                // The service's certificate covers no further dots, and old names have capitals.
+                let label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+                let in_host = name.bytes().all(label);
+                (endpoint, if in_host { UrlStyle::VirtualHost } else { UrlStyle::Path })
             }
         };
         let https = endpoint.scheme() == "https";
@@ -316,7 +318,7 @@ fn place(url: &str) -> Result<(&str, String), String> {
     }
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(plain) || bucket == "..." {
+    if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(plain) {
         return Err(format!("`{bucket}` is not the name of a bucket; like s3://bucket/prefix"));
     }
     let prefix = prefix.trim_end_matches('/');
@@ -393,6 +395,10 @@ mod tests {
         assert_eq!(
             url(|options| options.url = "s3://my.dotted.bucket".to_owned()),
             "https://s3.us-east-1.amazonaws.com/my.dotted.bucket/cas/HASH"
+        );
+        assert_eq!(
+            url(|options| options.url = "s3://Old_Bucket".to_owned()),
+            "https://s3.us-east-1.amazonaws.com/Old_Bucket/cas/HASH"
         );
         assert_eq!(
             url(|options| options.region = "cn-north-1".to_owned()),
