@@ -2,7 +2,7 @@
 //! goes on when everybody waits.
 
 use airtight_cache::local::{Incoming, LocalStore};
-use airtight_cache::remote::{Counters, Guarded, Remote, RemoteError, RemoteOptions};
+use airtight_cache::remote::{self, Counters, Guarded, Remote, RemoteError, RemoteOptions};
 use airtight_cache::{Blob, Digest};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -607,4 +607,30 @@ async fn an_endless_entry_is_wrong() {
     let remote = Scripted::new([Has(Bytes::from(vec![0; (16 << 20) + 1]))]);
     let guarded = remote.guarded(|_| {});
     assert!(matches!(guarded.get_entry(&key()).await, Err(RemoteError::Wrong(_))));
+}
+
+#[tokio::test]
+async fn servers_that_never_answer_cost_the_budget_on_the_real_clock() {
+    // The kernel accepts for it.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    for url in [format!("http://{address}"), format!("grpc://{address}"), "s3://bucket".into()] {
+        let mut options = RemoteOptions::new(url);
+        if options.url.starts_with("s3:") {
+            options.endpoint = Some(format!("http://{address}"));
+        }
+        options.idle_timeout = MINUTE;
+        options.budget = Duration::from_millis(500);
+        let guarded = Guarded::new(remote::open(&options).unwrap(), &options, None);
+        let began = std::time::Instant::now();
+        let (entry, put) = tokio::join!(async { guarded.get_entry(&key()).await }, async {
+            guarded.put_blobs(&[Blob::of("x")]).await
+        });
+        assert!(matches!(entry, Err(RemoteError::Transient { .. })), "{entry:?}");
+        assert!(matches!(put, Err(RemoteError::Transient { .. })), "{put:?}");
+        let took = began.elapsed();
+        assert!(took >= options.budget && took < MINUTE / 4, "{took:?}");
+        let warning = guarded.take_warning().unwrap();
+        assert!(warning.contains("an action has lost 0.5 s to it"), "{warning}");
+    }
 }
