@@ -131,7 +131,7 @@ fn kill_at_work(mut command: Command, random: &mut fastrand::Rng) -> Outcome {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let begun = wait_for(&mut child, "at work");
     // The moment is the point of it: anywhere within the first few actions.
-    std::thread::sleep(Duration::from_micros(random.u64(..4_000)));
+    std::thread::sleep(Duration::from_micros(random.u64(..12_000)));
     child.kill()?;
     let status = child.wait()?;
     begun?;

@@ -265,6 +265,28 @@ fn use_is_noted_and_the_least_used_go_first() -> Outcome {
 }
 
 #[test]
+fn what_a_restore_has_said_it_needs_stays() -> Outcome {
+    let (_directory, store) = store()?;
+    let blobs: Vec<Digest> =
+        (0..10_u8).map(|n| store.put_bytes(&[n; 10])).collect::<Result<_, _>>()?;
+    for digest in &blobs {
+        set_age(&stored(&store, digest), Duration::from_secs(3600))?;
+    }
+    let missing = Digest::of(b"missing");
+    store.hold(&blobs[..3]);
+    let report = store.gc(6 * 4096, &mut |_, of| {
+        // Directories are counted first, then bytes: the choice is made, and nothing gone.
+        if of > 256 {
+            store.hold(blobs[4..6].iter().chain([&missing]));
+        }
+    })?;
+    assert_eq!((report.blobs, report.left.blobs), (5, 5));
+    let left: Vec<bool> = blobs.iter().map(|digest| store.has_blob(digest)).collect();
+    assert_eq!(left, [true, true, true, false, true, true, false, false, false, false]);
+    Ok(())
+}
+
+#[test]
 fn a_store_that_has_grown_trims_itself() -> Outcome {
     let (_directory, store) = store()?;
     let limit = 100 * 4096;
@@ -339,6 +361,19 @@ fn a_cleared_store_is_empty_and_works() -> Outcome {
     assert!(!store.has_blob(&empty) && store.get_entry(&blob)?.is_none());
     store.put_bytes(b"blob")?;
     assert!(is_right(&store, &blob)?);
+    Ok(())
+}
+
+#[test]
+fn a_durable_store_holds_the_same() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let store = LocalStore::open_with(directory.path(), StoreOptions { durable: true })?;
+    let digest = store.put_bytes(b"blob")?;
+    let file = Digest::of(b"file");
+    store.insert_file(&file_of(b"file")?, &file)?;
+    store.put_entry(&digest, b"entry")?;
+    assert!(is_right(&store, &digest)? && is_right(&store, &file)?);
+    assert_eq!(store.get_entry(&digest)?.as_deref(), Some(&b"entry"[..]));
     Ok(())
 }
 

@@ -7,12 +7,12 @@
 //! file in its place under an exclusive one. Nobody waits for a lock for longer than a moment: a
 //! stopped process must not hold up a build.
 
-use super::careful;
+use super::{TEMPORARY, careful, temporary};
 use serde_json::{Map, Value};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// It is folded when it is larger.
@@ -82,8 +82,7 @@ impl Ledger {
     }
 
     fn replace(&self, sums: &Value) -> io::Result<()> {
-        let directory = self.path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().prefix(".sums-").tempfile_in(directory)?;
+        let mut file = temporary(&self.path.with_file_name(TEMPORARY), 0o600)?;
         file.write_all(format!("{sums}\n").as_bytes())?;
         file.persist(&self.path)?;
         Ok(())

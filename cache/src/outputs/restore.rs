@@ -113,6 +113,13 @@ pub fn restore(
     for output in &result.directories {
         directories.push((output.path.as_str(), read_tree(&output.path, &output.tree, store)?));
     }
+    let mut needed: Vec<&Digest> = result.files.iter().map(|file| &file.digest).collect();
+    for (_, tree) in &directories {
+        let mut files = Vec::new();
+        tree::files(tree, &mut files);
+        needed.extend(files.iter().map(|file| &file.digest));
+    }
+    store.hold(needed);
     let root = workspace.display().to_string();
     let places = Places::new(workspace, true).map_err(RestoreError::system(&root, "can't open"))?;
     let mut transaction = Transaction::new(places);
