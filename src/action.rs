@@ -41,6 +41,15 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
+    /// A declaration of these alone: as `--in`, `--in-dir` and `--env` have them.
+    pub(crate) fn of(
+        inputs: Vec<OsString>,
+        directories: Vec<OsString>,
+        env: Vec<String>,
+    ) -> Declared {
+        Declared { inputs, directories, env, ..Declared::default() }
+    }
+
     /// The directory of the action.json: the workspace, where nothing else says what that is.
     pub(crate) fn directory(&self) -> Option<PathBuf> {
         self.spec.as_deref().map(|spec| directory(spec).to_owned())

@@ -43,6 +43,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(command::run::Args),
+    Cc(command::cc::Args),
     Trace(command::trace::Args),
     Check(command::check::Args),
     Explain(command::explain::Args),
@@ -57,7 +58,7 @@ enum Command {
 impl Command {
     fn role(&self) -> Role {
         match self {
-            Command::Run(_) | Command::Trace(_) => Role::Wrapper,
+            Command::Run(_) | Command::Cc(_) | Command::Trace(_) => Role::Wrapper,
             _ => Role::Linter,
         }
     }
@@ -65,6 +66,7 @@ impl Command {
     fn run(self, printer: &Printer) -> Result<Status, Error> {
         match self {
             Command::Run(args) => command::run::run(args, printer),
+            Command::Cc(args) => command::cc::run(args, printer),
             Command::Trace(args) => command::trace::run(args, printer),
             Command::Check(args) => command::check::run(&args, printer),
             Command::Explain(args) => command::explain::run(&args, printer),
@@ -118,8 +120,13 @@ fn usage(error: &clap::Error, args: &[OsString]) -> Status {
             Ok(()) => Status::Success,
         },
         _ => {
-            let wrapper = args.iter().skip(1).find(|arg| *arg == "run" || *arg == "trace");
-            wrapper.map_or(Role::Linter, |_| Role::Wrapper).failure()
+            let definition = definition();
+            let command = args.iter().skip(1).find_map(|arg| definition.find_subcommand(arg));
+            match command.map(clap::Command::get_name) {
+                Some("run" | "cc" | "trace") => Role::Wrapper,
+                _ => Role::Linter,
+            }
+            .failure()
         }
     }
 }

@@ -71,7 +71,7 @@ impl Status {
 
 /// The table of exit codes as text, for `airtight --help` and docs/cli.md.
 pub(crate) fn table() -> String {
-    let mut text = String::from("Exit codes of run and trace:\n");
+    let mut text = String::from("Exit codes of run, cc and trace:\n");
     for (status, meaning) in WRAPPERS {
         text += &format!("  {:>3}  {meaning}\n", status.code());
     }
@@ -104,7 +104,7 @@ const LINTERS: [(Status, &str); 4] = [
 /// Which half of the table of exit codes a subcommand keeps to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// `run`, `trace`: every code but 120 to 127 is the child's.
+    /// `run`, `cc`, `trace`: every code but 120 to 127 is the child's.
     Wrapper,
     /// All others.
     Linter,

@@ -4,6 +4,7 @@ use crate::action::{delete_outputs, environment, load_depfile};
 use crate::caching::{self, Session};
 use crate::capture::{Capture, Kept};
 use crate::command::{self, Outcome};
+use crate::compiler;
 use crate::config::{Config, OnUntraceable};
 use crate::determinism::{differences, nondeterministic};
 use crate::error::Error;
@@ -16,7 +17,7 @@ use crate::scratch::Scratch;
 use crate::untraced;
 use airtight_cache::stats::NotCachedReason;
 use airtight_cache::{Hit, Miss, Sealed, Streams};
-use airtight_policy::{Declaration, Judge, Reaction, Rule, Verdict};
+use airtight_policy::{Declaration, Depfile, Judge, Reaction, Rule, Verdict};
 use airtight_recording::{Access, Exit, HostKind, Index, Kind, Op, Recording, Sink};
 use airtight_tracer as tracer;
 use std::ffi::{OsStr, OsString};
@@ -42,6 +43,9 @@ pub(crate) struct Job {
     pub(crate) stdin: bool,
     /// Run it this many times and compare what it makes.
     pub(crate) repeat: u32,
+    /// The command is a compiler's, and is given options to write a depfile into the action's
+    /// temporary directory. They are no part of what the action is.
+    pub(crate) private_depfile: bool,
 }
 
 impl Job {
@@ -192,12 +196,17 @@ impl Job {
         );
         declaration.environment.undeclared = undeclared;
         let cwd = PathBuf::from(OsString::from_vec(declaration.cwd.clone()));
-        let mut command = tracer::Command {
-            argv: self.argv.clone(),
-            env: Some(env),
-            cwd: Some(cwd),
-            stdio: Default::default(),
+        let argv = match self.private_depfile {
+            true => {
+                let depfile = scratch.path().join("airtight.d");
+                let path = depfile.as_os_str().as_bytes().to_vec();
+                declaration.depfile = Some(Depfile { path, content: None });
+                compiler::with_depfile(&self.argv, &depfile)
+            }
+            false => self.argv.clone(),
         };
+        let mut command =
+            tracer::Command { argv, env: Some(env), cwd: Some(cwd), stdio: Default::default() };
         let mut recorder = match &self.recording {
             Some(path) => Some(Recorder::create(path, Format::of(path))?),
             None => None,

@@ -6,6 +6,7 @@ mod caching;
 mod capture;
 mod cli;
 mod command;
+mod compiler;
 mod config;
 mod determinism;
 #[cfg(test)]

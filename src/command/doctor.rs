@@ -170,7 +170,7 @@ impl Facts {
                 "tracing",
                 State::Missing,
                 format!("`true` could not be traced: {why}"),
-                "`run` and `trace` end with 125 before they start the command",
+                "`run`, `cc` and `trace` end with 125 before they start the command",
                 remedy.clone(),
             ),
         }

@@ -130,6 +130,7 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
         refresh: args.refresh,
         stdin: args.stdin,
         repeat: args.repeat,
+        ..Job::default()
     };
     job.run(&config, printer)
 }

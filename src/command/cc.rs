@@ -1,0 +1,164 @@
+//! `airtight cc`
+
+use super::judging::Judging;
+use crate::action::Declared;
+use crate::compiler::{self, Compile, Depfile, Parsed};
+use crate::config::{Config, Layer, flag};
+use crate::error::Error;
+use crate::exit::Status;
+use crate::job::Job;
+use crate::printer::Printer;
+use airtight_policy as policy;
+use airtight_tracer as tracer;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process;
+
+/// Run a compiler as an action, declared by its own command line
+///
+/// For gcc and clang, in place of ccache: the action's inputs are the source on the command line
+/// and what the depfile names, its outputs the object and what else was asked for. When no depfile
+/// is asked for, the compiler writes one for Airtight alone. So what the compiler reads of the
+/// workspace and does not tell its depfile is a finding: a file of `.incbin`, a profile, a plugin
+/// and its settings. `--in` declares it.
+///
+/// A command line that is not the compilation of one source into files (linking, preprocessing, a
+/// question to the compiler, anything that is not understood) is executed as it is, untraced, with
+/// its own exit code. Otherwise everything is as in `airtight run`. Beside the variables that every
+/// action gets, the compiler gets those that it looks at itself, such as CPATH, and their values
+/// count.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cmake -DCMAKE_C_COMPILER_LAUNCHER='airtight;cc' -DCMAKE_CXX_COMPILER_LAUNCHER='airtight;cc' ..
+  ./configure CC='airtight cc gcc' CXX='airtight cc g++'
+  airtight cc --in logo.png gcc -c logo.S
+
+To begin with, let findings be warnings: in airtight.toml, `[policy]` with `reaction = \"warn\"`.")]
+pub(crate) struct Args {
+    /// A further file that the compiler reads, or a glob of such
+    #[arg(long = "in", value_name = "FILE")]
+    inputs: Vec<OsString>,
+    /// A directory of which it may read everything
+    #[arg(long = "in-dir", value_name = "DIR")]
+    directories: Vec<OsString>,
+    /// A further variable that it gets: NAME passes the caller's value on, NAME=VALUE sets it
+    #[arg(long = "env", value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+    /// Say why a command line is passed through
+    #[arg(long)]
+    why: bool,
+    /// Neither look results up nor keep them
+    #[arg(long, help_heading = "Cache")]
+    no_cache: bool,
+    /// Compile even if the result is known, and replace that
+    #[arg(long, help_heading = "Cache", conflicts_with = "no_cache")]
+    refresh: bool,
+    /// Another store to use after those of airtight.toml: an http, https, grpc, grpcs, s3 or file
+    /// URL
+    #[arg(long, help_heading = "Cache", value_name = "URL")]
+    remote: Vec<String>,
+    #[command(flatten)]
+    judging: Judging,
+    /// The compiler and its arguments
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "COMPILER"
+    )]
+    argv: Vec<OsString>,
+}
+
+impl Args {
+    /// The settings in the flags, as layers.
+    fn layers(&self) -> Result<Vec<Layer>, Error> {
+        let mut layers = self.judging.layers()?;
+        if self.no_cache {
+            layers.push(flag("--no-cache", "cache.enabled", "false"));
+        }
+        layers.extend(self.remote.iter().map(|url| flag("--remote", "cache.remote", url)));
+        Ok(layers)
+    }
+}
+
+pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
+    if let Some(option) = args.argv.first().filter(|word| word.as_bytes().starts_with(b"-")) {
+        return Err(Error::Plain {
+            message: format!("{}: no flag of `airtight cc`, and no compiler", option.display()),
+            hints: vec!["flags stand before the compiler's name".to_owned()],
+        });
+    }
+    let shared = compiler::SHARED_DEPFILES.iter().find(|name| std::env::var_os(name).is_some());
+    let parsed = match shared {
+        Some(name) => Parsed::PassThrough(format!("{name} is set")),
+        None => compiler::parse(&args.argv, &mut read),
+    };
+    match parsed {
+        Parsed::PassThrough(reason) => {
+            if args.why {
+                printer.tell(format!("passed through: {reason}\n"));
+            }
+            Err(execute(&args.argv))
+        }
+        Parsed::Compile(compile) => run_compiler(args, compile, printer),
+    }
+}
+
+/// The largest response file that is read.
+const MAX_RESPONSE: u64 = 16 << 20;
+
+/// Reads a response file.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // Before it is opened: a pipe can be read only once.
+    let about = std::fs::metadata(path)?;
+    if !about.is_file() || about.len() > MAX_RESPONSE {
+        return Err(io::Error::other("not a file of at most 16 MiB"));
+    }
+    std::fs::read(path)
+}
+
+/// Becomes the command. Returns only when that fails.
+fn execute(argv: &[OsString]) -> Error {
+    let (program, words) = argv.split_first().map_or((OsStr::new(""), argv), |(p, w)| (p, w));
+    let source = process::Command::new(program).args(words).exec();
+    let program = program.to_string_lossy().into_owned();
+    Error::from(match source.kind() {
+        io::ErrorKind::NotFound => tracer::Error::NotFound { program },
+        _ => tracer::Error::NotExecutable { program, source },
+    })
+}
+
+fn run_compiler(args: Args, compile: Compile, printer: &Printer) -> Result<Status, Error> {
+    let config = Config::load(args.layers()?, None)?;
+    printer.configure(config.color);
+    let declared = Declared::of(args.inputs, args.directories, args.env);
+    let (argv, mut declaration) = declared.resolve(args.argv, None, &config)?;
+    let bytes = |name: &OsString| name.as_bytes().to_vec();
+    if let Some(main) = compile.outputs.first() {
+        declaration.name = main.to_string_lossy().into_owned();
+    }
+    declaration.files.extend(compile.inputs.iter().map(bytes));
+    declaration.outputs.extend(compile.outputs.iter().map(bytes));
+    if let Depfile::Named(name) = &compile.depfile {
+        declaration.depfile = Some(policy::Depfile { path: bytes(name), content: None });
+    }
+    let environment = &mut declaration.environment;
+    for name in compiler::VARIABLES {
+        let known = environment.fixed.contains_key(*name)
+            || environment.tracked.iter().chain(&environment.passthrough).any(|n| n == name);
+        if !known {
+            environment.tracked.push((*name).to_owned());
+        }
+    }
+    let job = Job {
+        argv,
+        declaration,
+        refresh: args.refresh,
+        private_depfile: compile.depfile == Depfile::None,
+        ..Job::default()
+    };
+    job.run(&config, printer)
+}
