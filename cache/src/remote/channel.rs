@@ -10,6 +10,7 @@ use crate::local::Incoming;
 use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use rustls::AlertDescription;
 use std::error::Error;
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -25,6 +26,10 @@ const WORDS: usize = 200;
 
 /// No server is waited for longer, whatever it asks.
 const RETRY_AFTER_MOST: Duration = Duration::from_secs(300);
+
+/// Connections that wait for longer are closed. Shorter than in most servers, because a request on a
+/// connection that the server is just closing fails.
+const IDLE_CONNECTION: Duration = Duration::from_secs(10);
 
 /// A client for one server.
 pub(super) struct Channel {
@@ -56,13 +61,13 @@ impl Channel {
         };
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(config)
-            .user_agent(concat!("airtight/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
             .no_proxy()
             .connect_timeout(options.connect_timeout)
             .pool_max_idle_per_host(options.connections)
+            .pool_idle_timeout(IDLE_CONNECTION)
             .build()
             .map_err(|error| error.to_string())?;
         let slots = Semaphore::new(options.connections.max(1));
@@ -283,8 +288,9 @@ impl Exchange<'_> {
             why => format!("{}: {why}", self.what),
         };
         match tls {
-            // The one thing that servers have against a client in a handshake.
-            Some(rustls::Error::AlertReceived(_)) => RemoteError::Denied(what),
+            Some(rustls::Error::AlertReceived(alert)) if of_certificate(*alert) => {
+                RemoteError::Denied(what)
+            }
             Some(_) => RemoteError::Refused(what),
             None if garbage => RemoteError::Wrong(what),
             None => RemoteError::Transient { what, retry_after: None },
@@ -314,4 +320,20 @@ impl Exchange<'_> {
 fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
     let inner = error.get_ref()?;
     inner.downcast_ref().or_else(|| of_tls(inner.downcast_ref()?))
+}
+
+/// Whether a server says this about a client's certificate (RFC 8446, 6.2).
+fn of_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::NoCertificate
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::CertificateRequired
+    )
 }

@@ -7,9 +7,10 @@ use airtight_cache::remote::{
 };
 use airtight_cache::{Blob, Digest, digest};
 use airtight_test_servers::{BazelRemote, Fault, Faults, Nginx, bazel_remote, nginx};
+use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -205,9 +206,26 @@ fn nobody_is_there() {
     let refused = "Connection refused (os error 111)";
     assert_eq!(what, format!("GET /ac/{}: {refused}", digest::hex(&key)));
     assert!(transient(client.put_blob(&Blob::of("x"))).contains(refused));
-    // A name that doesn't exist, by RFC 2606.
-    let client = Client::new(&options("http://cache.invalid"));
-    transient(client.get_entry(&key));
+}
+
+#[test]
+fn a_dead_machine_is_given_up_soon() {
+    // A queue for one connection, which is full: further ones get no answer at all.
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+    listen(&socket, 0).expect("a listener");
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().expect("its address");
+    let queued = TcpStream::connect(address).expect("the first one");
+    let options = options(format!("http://{address}"));
+    let client =
+        Client::new(&RemoteOptions { connect_timeout: Duration::from_millis(300), ..options });
+    let key = Digest::of(b"an action");
+    let began = Instant::now();
+    let what = transient(client.get_entry(&key));
+    assert_eq!(what, format!("GET /ac/{}: no connection in time", digest::hex(&key)));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    drop(queued);
 }
 
 #[test]

@@ -9,9 +9,11 @@ use airtight_cache::remote::{Credentials, RemoteError, RemoteOptions, Secret, Tl
 use airtight_cache::{Blob, Digest, digest};
 use airtight_test_servers::{BazelRemote, Certificates, Nginx, bazel_remote, nginx};
 use client::{Client, entry, noise};
-use std::fs;
-use std::path::PathBuf;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use std::{fs, thread};
 
 const PASSWORD: &str = "pass-Word-1";
 
@@ -113,6 +115,63 @@ fn a_client_has_a_certificate() {
         let error = error.expect_err("it asks for a certificate");
         let RemoteError::Refused(text) = &error else { panic!("{error:?}") };
         assert!(text.contains("400") && text.contains("SSL certificate"), "{text}");
+    }
+}
+
+/// OpenSSL as a server that ends the handshake of those whose certificate it doesn't like, as Go's
+/// servers do. Killed when dropped.
+struct OpenSsl {
+    process: Child,
+    url: String,
+}
+
+impl OpenSsl {
+    fn start(certificates: &Certificates, directory: &Path) -> OpenSsl {
+        let (certificate, key) = certificates.server();
+        let mut command = Command::new("openssl");
+        command.args(["s_server", "-accept", "127.0.0.1:0", "-WWW", "-Verify", "2"]);
+        command.args(["-verify_return_error", "-CAfile"]).arg(certificates.authority());
+        command.arg("-cert").arg(certificate).arg("-key").arg(key).current_dir(directory);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().expect("openssl is there");
+        let output = BufReader::new(process.stdout.take().expect("a pipe"));
+        let mut lines = output.lines().map(|line| line.expect("text"));
+        let port = lines.find_map(|line| line.strip_prefix("ACCEPT 127.0.0.1:").map(str::to_owned));
+        // What it says later goes nowhere, but can be said.
+        thread::spawn(move || lines.for_each(drop));
+        OpenSsl { process, url: format!("https://127.0.0.1:{}", port.expect("a port")) }
+    }
+}
+
+impl Drop for OpenSsl {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_handshake_that_fails_for_the_certificate_is_a_denial() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let certificates = Certificates::create(directory.path());
+    let key = Digest::of(b"an action");
+    fs::create_dir(directory.path().join("ac")).expect("a directory");
+    fs::write(directory.path().join("ac").join(digest::hex(&key)), entry(b"x")).expect("a file");
+    let server = OpenSsl::start(&certificates, directory.path());
+    let with = |identity: Option<(Vec<u8>, Secret)>| {
+        let tls = Tls { identity, ..trusting(&certificates) };
+        Client::new(&RemoteOptions { tls, ..options(&server.url) })
+    };
+    let client = with(Some(identity(certificates.client())));
+    assert_eq!(client.get_entry(&key), Ok(Some(entry(b"x"))));
+    for wrong in [None, Some(identity(certificates.stranger()))] {
+        let client = with(wrong);
+        // Where the connection is closed before the server's last words are read, it seems broken.
+        let mut errors = (0..10).map(|_| client.get_entry(&key).expect_err("it isn't trusted"));
+        let error = errors.find(|error| !matches!(error, RemoteError::Transient { .. }));
+        let error = error.expect("its words are heard");
+        let RemoteError::Denied(text) = &error else { panic!("{error:?}") };
+        assert!(text.contains("alert"), "{text}");
     }
 }
 
