@@ -1,19 +1,23 @@
 //! What `run` and its kin have to do with the cache: keys from declarations, results restored, and
 //! verified ones published.
 
+use crate::capture::Kept;
 use crate::config::Config;
 use crate::error::Error;
 use crate::printer::Printer;
 use crate::scratch;
 use airtight_cache::key::{Action, ActionSpec, Look, NotCacheable};
 use airtight_cache::stats::NotCachedReason;
-use airtight_cache::{Cache, CacheError, CacheOptions, Hit, Miss, Provenance, Restore};
+use airtight_cache::{
+    Cache, CacheError, CacheOptions, Hit, Miss, Provenance, Restore, Sealed, Streams,
+};
 use airtight_policy::{Declaration, Environment, Judge, Rule, Verdict};
 use airtight_recording::{Digest, Exit, Recording};
 use nix::sys::stat::{Mode, umask};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The directory of the local store: as configured, else the user's own.
 ///
@@ -69,7 +73,8 @@ pub(crate) fn open_if_possible(config: &Config, printer: &Printer) -> Result<Opt
     }
 }
 
-/// The key of an action, from its declaration as things are now.
+/// The key of an action, from its declaration as things are now. `variables` is the caller's
+/// environment.
 ///
 /// # Errors
 /// When it can't have one.
@@ -77,12 +82,13 @@ pub(crate) fn action(
     cache: &Cache,
     argv: &[OsString],
     declaration: &Declaration,
+    variables: impl Iterator<Item = (OsString, OsString)>,
     config: &Config,
 ) -> Result<Action, NotCacheable> {
     let judge = Judge::new(declaration, &config.policy);
     let mut passthrough = declaration.environment.passthrough.clone();
     passthrough.sort();
-    let environment = keyed(&declaration.environment, std::env::vars_os(), config.keep_environment);
+    let environment = keyed(&declaration.environment, variables, config.keep_environment);
     let mut unsafe_options = Vec::new();
     if config.policy.unsafe_allow_io_uring {
         unsafe_options.push("allow-io-uring");
@@ -157,7 +163,7 @@ pub(crate) fn current_umask() -> u32 {
 
 /// An action with its key and the cache that may know it.
 pub(crate) struct Session {
-    pub(crate) cache: Cache,
+    pub(crate) cache: Arc<Cache>,
     pub(crate) action: Action,
     umask: u32,
 }
@@ -178,14 +184,37 @@ impl Session {
             return Ok(None);
         }
         let Some(cache) = open_if_possible(config, printer)? else { return Ok(None) };
+        let cache = Arc::new(cache);
         let scratch = scratch::path(declaration, argv)?;
         declaration.temporary_directory = Some(scratch.into_os_string().into_vec());
-        match action(&cache, argv, declaration, config) {
-            Ok(action) => Ok(Some(Session { cache, action, umask: current_umask() })),
+        let variables = std::env::vars_os();
+        match Session::new(&cache, argv, declaration, variables, current_umask(), config) {
+            Ok(session) => Ok(Some(session)),
             Err(_) => {
-                cache.count(|counters| counters.not_cached(NotCachedReason::NotCacheable));
                 cache.flush();
                 Ok(None)
+            }
+        }
+    }
+
+    /// The session of an action whose private temporary directory the declaration names, for a
+    /// caller with this environment and umask. Counts it if there is none.
+    ///
+    /// # Errors
+    /// When the action can't have a key.
+    pub(crate) fn new(
+        cache: &Arc<Cache>,
+        argv: &[OsString],
+        declaration: &Declaration,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+        umask: u32,
+        config: &Config,
+    ) -> Result<Session, NotCacheable> {
+        match action(cache, argv, declaration, variables, config) {
+            Ok(action) => Ok(Session { cache: Arc::clone(cache), action, umask }),
+            Err(error) => {
+                cache.count(|counters| counters.not_cached(NotCachedReason::NotCacheable));
+                Err(error)
             }
         }
     }
@@ -216,13 +245,61 @@ impl Session {
         self.cache.flush();
     }
 
-    /// Where a result comes from that is published now.
-    pub(crate) fn provenance(
+    /// Takes the outputs of a clean run in, under no key yet. `started` is when the run began, in
+    /// nanoseconds since the epoch.
+    ///
+    /// # Errors
+    /// When the result must not be published.
+    pub(crate) fn seal(
         &self,
+        declaration: &Declaration,
+        config: &Config,
         verdict: &Verdict,
         recording: &Recording,
+        [stdout, stderr]: &[Kept; 2],
+        started: i64,
+    ) -> Result<Sealed, NotCached> {
+        if !verdict.is_cacheable() {
+            let what = verdict.uncacheable().join("; ");
+            return Err(NotCached { reason: reason(verdict), what });
+        }
+        if !stdout.whole || !stderr.whole {
+            let what = "what it wrote to its standard streams is not known in full".to_owned();
+            return Err(NotCached { reason: NotCachedReason::OutputUnfit, what });
+        }
+        let judge = Judge::new(declaration, &config.policy);
+        let streams = Streams { stdout: &stdout.bytes, stderr: &stderr.bytes };
+        let scratch = declaration.temporary_directory.as_deref().unwrap_or_default();
+        let scratch = Path::new(OsStr::from_bytes(scratch));
+        let sealed = self.cache.seal(&self.action, &judge, recording, streams, scratch, started);
+        sealed.map_err(|why| NotCached { reason: unsealed(&why), what: why.to_string() })
+    }
+
+    /// Publishes a sealed result, if the verdict is a proof for it. `duration` is that of the run
+    /// in milliseconds.
+    ///
+    /// # Errors
+    /// When it is not published.
+    pub(crate) fn publish(
+        &self,
+        verdict: Verdict,
+        recording: &Recording,
+        sealed: &Sealed,
         duration: u64,
-    ) -> Provenance {
+    ) -> Result<(), NotCached> {
+        let provenance = self.provenance(&verdict, recording, duration);
+        let published = verdict
+            .verify(sealed.action())
+            .map_err(|refused| refused.to_string())
+            .and_then(|verified| {
+                let publish = self.cache.publish(verified, &self.action, sealed, &provenance);
+                publish.map_err(|error| error.to_string())
+            });
+        published.map_err(|what| NotCached { reason: NotCachedReason::StoreFailed, what })
+    }
+
+    /// Where a result comes from that is published now.
+    fn provenance(&self, verdict: &Verdict, recording: &Recording, duration: u64) -> Provenance {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let judged = serde_json::to_vec(verdict).unwrap_or_default();
         Provenance {
@@ -241,8 +318,17 @@ impl Session {
     }
 }
 
+/// Why a result is not in the cache.
+#[derive(Debug)]
+pub(crate) struct NotCached {
+    /// For the statistics.
+    pub(crate) reason: NotCachedReason,
+    /// For people.
+    pub(crate) what: String,
+}
+
 /// Why a verdict keeps its result from the cache, for the statistics.
-pub(crate) fn reason(verdict: &Verdict) -> NotCachedReason {
+fn reason(verdict: &Verdict) -> NotCachedReason {
     let found = |rule| verdict.findings().iter().any(|finding| finding.rule == rule);
     match verdict.exit() {
         Some(Exit::Code(0)) => {}
@@ -262,7 +348,7 @@ pub(crate) fn reason(verdict: &Verdict) -> NotCachedReason {
 }
 
 /// Why a result has no key, for the statistics.
-pub(crate) fn unsealed(why: &NotCacheable) -> NotCachedReason {
+fn unsealed(why: &NotCacheable) -> NotCachedReason {
     match why {
         NotCacheable::Changed { .. } => NotCachedReason::InputChanged,
         NotCacheable::Unfit { .. } => NotCachedReason::OutputUnfit,

@@ -1,7 +1,7 @@
 //! One action from its declaration to its exit code: restored, or run, traced, judged, published.
 
 use crate::action::{delete_outputs, environment, load_depfile};
-use crate::caching::{self, Session};
+use crate::caching::Session;
 use crate::capture::{Capture, Kept};
 use crate::command::{self, Outcome};
 use crate::compiler;
@@ -16,8 +16,8 @@ use crate::report::Report;
 use crate::scratch::Scratch;
 use crate::untraced;
 use airtight_cache::stats::NotCachedReason;
-use airtight_cache::{Hit, Miss, Sealed, Streams};
-use airtight_policy::{Declaration, Depfile, Judge, Reaction, Rule, Verdict};
+use airtight_cache::{Hit, Miss};
+use airtight_policy::{Declaration, Depfile, Reaction, Rule, Verdict};
 use airtight_recording::{Access, Exit, HostKind, Index, Kind, Op, Recording, Sink};
 use airtight_tracer as tracer;
 use std::ffi::{OsStr, OsString};
@@ -111,11 +111,12 @@ impl Job {
             left -= 1;
             let ran = self.execute(Some(session), config, printer)?;
             let Some((verdict, kept, recording)) = ran.verdict else { return Ok(ran.status) };
-            let sealed = match self.seal(session, &verdict, &kept, &recording, ran.started, config)
-            {
+            let sealed =
+                session.seal(&self.declaration, config, &verdict, &recording, &kept, ran.started);
+            let sealed = match sealed {
                 Ok(sealed) => sealed,
-                Err(reason) => {
-                    session.cache.count(|counters| counters.not_cached(reason));
+                Err(why) => {
+                    session.cache.count(|counters| counters.not_cached(why.reason));
                     return Ok(ran.status);
                 }
             };
@@ -135,47 +136,13 @@ impl Job {
                 before = Some((sealed.result().clone(), None));
                 continue;
             }
-            let provenance = session.provenance(&verdict, &recording, ran.milliseconds);
-            let published = verdict
-                .verify(sealed.action())
-                .map_err(|refused| refused.to_string())
-                .and_then(|verified| {
-                    let publish =
-                        session.cache.publish(verified, &session.action, &sealed, &provenance);
-                    publish.map_err(|error| error.to_string())
-                });
-            if let Err(error) = published {
-                session.cache.count(|c| c.not_cached(NotCachedReason::StoreFailed));
-                printer.warning(&format!("not cached: {error}"));
+            if let Err(why) = session.publish(verdict, &recording, &sealed, ran.milliseconds) {
+                session.cache.count(|c| c.not_cached(why.reason));
+                printer.warning(&format!("not cached: {}", why.what));
             }
             session.cache.shrink();
             return Ok(ran.status);
         }
-    }
-
-    /// Takes the outputs of a clean run in.
-    fn seal(
-        &self,
-        session: &Session,
-        verdict: &Verdict,
-        [stdout, stderr]: &[Kept; 2],
-        recording: &Recording,
-        started: i64,
-        config: &Config,
-    ) -> Result<Sealed, NotCachedReason> {
-        if !verdict.is_cacheable() {
-            return Err(caching::reason(verdict));
-        }
-        if !stdout.whole || !stderr.whole {
-            return Err(NotCachedReason::OutputUnfit);
-        }
-        let judge = Judge::new(&self.declaration, &config.policy);
-        let streams = Streams { stdout: &stdout.bytes, stderr: &stderr.bytes };
-        let scratch = self.declaration.temporary_directory.as_deref().unwrap_or_default();
-        let scratch = Path::new(OsStr::from_bytes(scratch));
-        let sealed =
-            session.cache.seal(&session.action, &judge, recording, streams, scratch, started);
-        sealed.map_err(|why| caching::unsealed(&why))
     }
 
     /// Runs the action under the tracer and judges it.
@@ -264,12 +231,9 @@ impl Job {
             }
             return Ok(Ran::unjudged(Status::TimedOut));
         }
-        let status = match (Status::of(outcome.exit), found) {
-            (Status::Success, Outcome::MissingOutput) => Status::MissingOutput,
-            (Status::Success, Outcome::Undeclared) => Status::Undeclared,
-            (Status::Success, Outcome::Incomplete) => Status::Incomplete,
-            (Status::Success, Outcome::Clean) if !recorded => Status::Incomplete,
-            (status, _) => status,
+        let status = match found.status(outcome.exit) {
+            Status::Success if !recorded => Status::Incomplete,
+            status => status,
         };
         let since = started.duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(Ran {

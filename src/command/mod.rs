@@ -15,8 +15,9 @@ pub(crate) mod trace;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::exit::Status;
 use airtight_policy::{self as policy, Date, Declaration, Judge, Rule, Verdict};
-use airtight_recording::{Reason, Recording, errno_name};
+use airtight_recording::{Exit, Reason, Recording, errno_name};
 use serde::Serialize;
 use std::fs::File;
 use std::io::BufReader;
@@ -91,6 +92,16 @@ impl Outcome {
             Outcome::Incomplete
         } else {
             Outcome::Clean
+        }
+    }
+
+    /// How `run` ends after a command that ended so.
+    pub(crate) fn status(self, exit: Exit) -> Status {
+        match (Status::of(exit), self) {
+            (Status::Success, Outcome::MissingOutput) => Status::MissingOutput,
+            (Status::Success, Outcome::Undeclared) => Status::Undeclared,
+            (Status::Success, Outcome::Incomplete) => Status::Incomplete,
+            (status, _) => status,
         }
     }
 }
