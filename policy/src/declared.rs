@@ -78,7 +78,8 @@ pub(crate) struct Declared {
     pub(crate) files: Vec<Vec<u8>>,
     /// Absolute names of the input directories.
     pub(crate) directories: Vec<Vec<u8>>,
-    temporary_directory: Option<Vec<u8>>,
+    /// The action's own temporary directory.
+    pub(crate) temporary_directory: Option<Vec<u8>>,
     /// Roles of the path itself, and of everything at or below it.
     literal: FxHashMap<Vec<u8>, (Roles, Roles)>,
     globs: Vec<(Roles, Globs)>,

@@ -2,7 +2,7 @@
 
 use crate::declared::{Roles, Scope};
 use crate::judge::Judge;
-use crate::name::absolute;
+use crate::name::{absolute, below};
 use crate::pattern::anchor;
 use crate::tree::{NEVER, Tree};
 use airtight_recording::{PathId, Recording, Stamp};
@@ -99,10 +99,13 @@ impl Judge<'_> {
         self.declared.roles(path).any(OWN) || self.declared.is_private(path)
     }
 
-    /// Whether `path` (absolute) is a directory on the way to something that the action makes.
-    /// Whoever runs or restores the action sees to it that it is there.
+    /// Whether `path` (absolute) is a directory on the way to something that the action makes, or
+    /// to its private temporary directory. Whoever runs or restores the action sees to it that it
+    /// is there.
     pub fn leads_to_output(&self, path: &[u8]) -> bool {
-        self.declared.roles(path).any(Roles::ABOVE_OUTPUT)
+        let private = self.declared.temporary_directory.as_deref();
+        private.is_some_and(|private| below(private, path).is_some())
+            || self.declared.roles(path).any(Roles::ABOVE_OUTPUT)
     }
 
     /// Everything that the recorded run depended on, sorted: content of files, absent names,
