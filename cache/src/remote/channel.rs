@@ -61,6 +61,7 @@ impl Channel {
         };
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(config)
+            .user_agent(concat!("airtight/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)

@@ -91,7 +91,7 @@ impl Client {
 
 /// What the blobs of a round trip hold: nothing, a byte, zeros, text, and what can't be compressed.
 pub(crate) fn contents() -> [Vec<u8>; 5] {
-    [Vec::new(), vec![7], vec![0; 100_000], b"text ".repeat(50_000), noise(1_000_000)]
+    [Vec::new(), vec![7], vec![0; 100_000], b"text ".repeat(100_000), noise(1_000_000)]
 }
 
 /// Bytes that can't be compressed.

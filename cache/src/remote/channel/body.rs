@@ -7,8 +7,9 @@ use bytes::Bytes;
 use reqwest::Body;
 use std::sync::{Arc, OnceLock};
 
-/// How much of a blob is read at once.
-const PIECE: usize = 128 << 10;
+/// How much of a blob is read at once. Small enough for a slow line to take one now and then, which is
+/// seen as flow.
+const PIECE: usize = 64 << 10;
 
 /// A body that reads the blob piece by piece. What went wrong is in `failed` then.
 pub(super) fn stream(blob: Blob, flow: Arc<Flow>, failed: Arc<OnceLock<String>>) -> Body {

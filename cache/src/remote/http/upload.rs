@@ -11,6 +11,9 @@ use std::ops::RangeInclusive;
 /// held in memory, because the length of what is sent must be known first.
 const COMPRESSIBLE: RangeInclusive<u64> = (4 << 10)..=(16 << 20);
 
+/// For a blob of this size it pays to ask whether the server decodes.
+const ASK: u64 = 256 << 10;
+
 /// As many blobs are compressed at the same time.
 pub(super) const COMPRESSIONS: usize = 4;
 
@@ -44,7 +47,11 @@ impl Http {
     /// The blob as zstd; none when it had better be sent as it is.
     pub(super) async fn encoded(&self, blob: &Blob) -> Result<Option<Blob>, RemoteError> {
         let size = blob.digest().size();
-        if !self.compress || !COMPRESSIBLE.contains(&size) || !self.decodes().await {
+        if !self.compress || !COMPRESSIBLE.contains(&size) {
+            return Ok(None);
+        }
+        let asked = self.decodes.initialized();
+        if !asked && size < ASK || !self.decodes().await {
             return Ok(None);
         }
         let local = |why: String| RemoteError::Local(why);
