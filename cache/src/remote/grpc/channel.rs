@@ -1,11 +1,11 @@
 //! The connection: who we are, how many requests at once, and how long each may be idle.
 
 use super::address::Address;
-use super::progress::{Progress, Received, Sent};
-use crate::remote::{Credentials, RemoteOptions};
+use super::progress::{Received, Sent, stalled};
+use crate::remote::flow::Flow;
+use crate::remote::{Credentials, RemoteOptions, Tls, tls};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tonic::codegen::{BoxFuture, Service};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Status};
 
 /// How many bytes a server may send before we have taken them: for one request, and altogether.
@@ -38,7 +38,7 @@ impl Wire {
             // Anybody on the way could read them and then poison the cache in our name.
             return Err("credentials are sent by TLS only; use grpcs://".to_owned());
         }
-        let endpoint = Endpoint::from(address.uri.clone())
+        let mut endpoint = Endpoint::from(address.uri.clone())
             .connect_timeout(options.connect_timeout)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -47,6 +47,12 @@ impl Wire {
             // more (gRPC A8).
             .http2_keep_alive_interval(options.idle_timeout / 2)
             .keep_alive_timeout(options.idle_timeout / 4);
+        if address.tls {
+            let bad = |error| format!("TLS can't be used: {error:?}");
+            endpoint = endpoint.tls_config(tls_config(&options.tls)?).map_err(bad)?;
+        } else if options.tls != Tls::default() {
+            return Err("certificates are given, but the URL isn't grpcs".to_owned());
+        }
         Ok(Wire {
             channel: endpoint.connect_lazy(),
             permits: Arc::new(Semaphore::new(options.connections.clamp(1, 10_000))),
@@ -59,21 +65,26 @@ impl Wire {
         let Ok(permit) = self.permits.acquire_owned().await else {
             return Err(Status::internal("the semaphore is closed"));
         };
-        let progress = Progress::new(self.idle);
         let (mut head, body) = request.into_parts();
         if let Some(authorization) = self.authorization {
             head.headers.insert(header::AUTHORIZATION, authorization);
         }
-        let body = Body::new(Sent { body, rest: Bytes::new(), progress: progress.clone() });
+        let flow = Arc::new(Flow::new());
+        let mut stalled = stalled(Arc::clone(&flow), self.idle);
+        let request = Request::from_parts(head, Body::new(Sent::new(body, Arc::clone(&flow))));
         let mut channel = self.channel;
-        let answer = progress.watch(async {
+        let answer = async {
             poll_fn(|context| channel.poll_ready(context)).await?;
-            channel.call(Request::from_parts(head, body)).await
-        });
-        let answer = answer.await?.map_err(|error| Status::from_error(Box::new(error)))?;
+            channel.call(request).await
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = answer => answer.map_err(|error| Status::from_error(Box::new(error)))?,
+            status = &mut stalled => return Err(status),
+        };
+        flow.moved(0);
         not_grpc(answer.status(), answer.headers()).map_or(Ok(()), Err)?;
-        Ok(answer
-            .map(|body| Body::new(Received { body, progress, waiting: None, _permit: permit })))
+        Ok(answer.map(|body| Body::new(Received { body, flow, stalled, _permit: permit })))
     }
 }
 
@@ -89,6 +100,21 @@ impl Service<Request<Body>> for Wire {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         Box::pin(self.clone().send(request))
     }
+}
+
+fn tls_config(options: &Tls) -> Result<ClientTlsConfig, String> {
+    if *options != Tls::default() {
+        // It says what is wrong with them. tonic passes over certificates that can't be used.
+        tls::client(options, &[b"h2"])?;
+    }
+    let mut config = match &options.authorities {
+        Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+        None => ClientTlsConfig::new().with_native_roots(),
+    };
+    if let Some((certificate, key)) = &options.identity {
+        config = config.identity(Identity::from_pem(certificate, key.reveal()));
+    }
+    Ok(config)
 }
 
 /// The value of the `authorization` header.

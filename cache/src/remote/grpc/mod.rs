@@ -11,7 +11,9 @@ mod channel;
 mod errors;
 mod progress;
 
-use super::{Credentials, Remote, RemoteError, RemoteOptions, RemoteOptionsError, Secret};
+use super::{
+    Credentials, Remote, RemoteError, RemoteOptions, RemoteOptionsError, Secret, without_secrets,
+};
 use crate::blob::Blob;
 use crate::digest::hex;
 use crate::local::Incoming;
@@ -41,6 +43,7 @@ pub(super) struct Grpc {
     /// The server has said that it has no batches.
     no_batch: AtomicBool,
     connections: usize,
+    compress: bool,
 }
 
 /// The credentials are in its parts.
@@ -54,7 +57,7 @@ impl Grpc {
     /// Makes the remote of a `grpc://` or `grpcs://` URL. Nothing is sent yet. To be called within
     /// the runtime.
     pub(super) fn open(options: &RemoteOptions) -> Result<Grpc, RemoteOptionsError> {
-        let bad = |what| RemoteOptionsError { url: shown(&options.url), what };
+        let bad = |what| RemoteOptionsError { url: without_secrets(&options.url), what };
         let address = Address::parse(&options.url).map_err(bad)?;
         let wire = Wire::new(&address, options).map_err(bad)?;
         let secrets = match &options.credentials {
@@ -72,6 +75,7 @@ impl Grpc {
             asked: Asked::not_yet(),
             no_batch: AtomicBool::new(false),
             connections: options.connections.max(1),
+            compress: options.compress,
         })
     }
 
@@ -129,12 +133,4 @@ impl Remote for Grpc {
 /// A digest as the API has it.
 fn reapi(digest: &Digest) -> api::Digest {
     api::Digest { hash: hex(digest), size_bytes: i64::try_from(digest.size()).unwrap_or(i64::MAX) }
-}
-
-/// The URL without what stands before an `@`, which may be a password.
-fn shown(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-        _ => url.to_owned(),
-    }
 }
