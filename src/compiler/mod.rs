@@ -69,11 +69,10 @@ pub(crate) enum Depfile {
     Needless,
 }
 
-/// The command line that also makes the compiler write a depfile. The options for that stand right
-/// behind its name, where nothing can take them for a value.
+/// The command line of a compilation that also makes the compiler write a depfile. The options for
+/// that stand at its end: [`parse`] has seen that no option before them still waits for a value.
 pub(crate) fn with_depfile(argv: &[OsString], depfile: &Path) -> Vec<OsString> {
-    let (program, words) = argv.split_at(argv.len().min(1));
-    [program, &["-MD".into(), "-MF".into(), depfile.into()], words].concat()
+    [argv, &["-MD".into(), "-MF".into(), depfile.into()]].concat()
 }
 
 /// Understands a command line, from the compiler's name on. `read` gives the content of response
