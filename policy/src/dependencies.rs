@@ -13,6 +13,8 @@ use rustc_hash::FxHashMap;
 pub enum Need {
     /// That the name is not there.
     Absent,
+    /// That it is no directory: it was to be opened as one, or a name in it was asked for.
+    NotDirectory,
     /// That it is there, and of which type: it was looked at, and not into.
     Type,
     /// The content of a file.
@@ -156,7 +158,9 @@ impl Judge<'_> {
             }
             if facts.absent.happened() && before(facts.absent.first) && !self.leads_to_output(path)
             {
-                add(Need::Absent, Seen::Nothing);
+                // ENOTDIR: either the name itself or one above it is that of a file.
+                let first = tree.access(facts.absent.access).map_or(0, |access| access.errno);
+                add(if first == 20 { Need::NotDirectory } else { Need::Absent }, Seen::Nothing);
             }
         }
         found.sort_by(|a, b| (&a.path, a.need).cmp(&(&b.path, b.need)));

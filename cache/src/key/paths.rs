@@ -36,7 +36,7 @@ impl From<Need> for Wanted {
     fn from(need: Need) -> Wanted {
         match need {
             Need::Absent => Wanted::Absent,
-            Need::Type => Wanted::Type,
+            Need::Type | Need::NotDirectory => Wanted::Type,
             Need::Content => Wanted::Content,
             Need::Members => Wanted::Members,
             Need::Link => Wanted::Link,

@@ -230,10 +230,16 @@ pub(crate) fn unchanged(
             (Need::Absent, _) if fs::symlink_metadata(path).is_ok() => {
                 return changed("it was absent, and is there now");
             }
+            (Need::NotDirectory, _) if path.is_dir() => {
+                return changed("it was no directory, and is one now");
+            }
             (Need::Content, Seen::File(stamp)) if stamp_of(path).as_ref() != Some(stamp) => {
                 return changed("it was read before it was changed");
             }
-            (Need::Content | Need::Type | Need::Members, _) if fs::metadata(path).is_err() => {
+            // A link that leads nowhere is there.
+            (Need::Content | Need::Type | Need::Members, _)
+                if fs::symlink_metadata(path).is_err() =>
+            {
                 return changed("it was there, and is gone");
             }
             (Need::Link, Seen::Text(text)) => {
