@@ -36,6 +36,7 @@ use crate::digest::Hasher;
 use crate::local::LocalStore;
 use airtight_recording::{Digest, Stamp};
 use nix::fcntl::OFlag;
+use nix::sys::resource::{Resource, getrlimit};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -69,6 +70,9 @@ pub struct FileDigests {
 struct Table {
     file: File,
     boot: Vec<u8>,
+    /// The limit on the size of files lets all of it be written: beyond it, a write is a signal
+    /// that ends the process.
+    writable: bool,
 }
 
 impl FileDigests {
@@ -152,7 +156,8 @@ impl Table {
         let writable = how.clone().write(true).create(true).open(path);
         let file = writable.or_else(|_| how.open(path))?;
         check_regular(&file.metadata()?)?;
-        Ok(Table { file, boot })
+        let writable = getrlimit(Resource::RLIMIT_FSIZE)?.0 >= PAGES * PAGE as u64;
+        Ok(Table { file, boot, writable })
     }
 
     fn get(&self, stamp: &Stamp) -> Option<Digest> {
@@ -168,6 +173,9 @@ impl Table {
     /// Stores a record in place of one of the same file, else of a free one, else of any. When it
     /// can't be written the file is hashed again the next time.
     fn put(&self, stamp: &Stamp, digest: &Digest) {
+        if !self.writable {
+            return;
+        }
         let mut record = [0; RECORD];
         record[..STAMP].copy_from_slice(&encode(stamp));
         record[STAMP..CONTENT].copy_from_slice(digest.hash());

@@ -103,7 +103,7 @@ fn check_damage(damage: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> Outcome {
                 }
             })?;
             assert_eq!(report.damaged_entries + report.damaged_blobs, 1, "{}", path.display());
-            assert_eq!(bad, [path.clone()]);
+            assert_eq!(bad, std::slice::from_ref(&path));
             assert!(!path.exists());
 
             fs::write(&path, &damaged)?;
@@ -149,7 +149,7 @@ type Garbage = fn(&Path) -> io::Result<()>;
 const GARBAGE: [(&str, Garbage); 7] = [
     ("an empty file", |path| fs::write(path, "")),
     ("a file", |path| fs::write(path, [0xa5; 5_000])),
-    ("an endless file", |path| File::create(path)?.set_len(1 << 40)),
+    ("an endless file", |path| File::create(path)?.set_len(1 << 33)),
     ("a directory", |path| {
         fs::create_dir(path)?;
         fs::write(path.join("x"), "x")

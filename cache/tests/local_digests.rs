@@ -234,6 +234,37 @@ fn without_a_usable_table_files_are_hashed() -> Outcome {
     check(&FileDigests::open(&place.store), &path)
 }
 
+#[test]
+fn a_limit_on_the_size_of_files_does_no_harm() -> Outcome {
+    if let Some(root) = std::env::var_os(ROLE) {
+        let root = Path::new(&root);
+        let digests = FileDigests::open(&LocalStore::open(&root.join("store"))?);
+        for n in 0..20 {
+            check(&digests, &root.join(n.to_string()))?;
+        }
+        return Ok(());
+    }
+    let place = place()?;
+    for n in 0..20 {
+        // Old enough to be kept, so that whoever looks at it writes to the table, if it may.
+        let path = place.file(&n.to_string(), b"content")?;
+        place.settle(&path)?;
+    }
+    fs::remove_file(place.table())?;
+    for limit in ["100", "unlimited"] {
+        let status = Command::new("sh")
+            .args(["-c", "ulimit -f $1; shift; exec \"$@\"", "sh", limit])
+            .arg(std::env::current_exe()?)
+            .args(["--exact", "a_limit_on_the_size_of_files_does_no_harm"])
+            .env(ROLE, place.directory.path())
+            .stdout(Stdio::null())
+            .status()?;
+        assert!(status.success(), "{status}");
+        assert_eq!(fs::metadata(place.table())?.len() > 0, limit == "unlimited");
+    }
+    Ok(())
+}
+
 /// Looks at files that its sisters rewrite, and rewrites one itself.
 fn hammer(root: &Path) -> Outcome {
     let store = LocalStore::open(&root.join("store"))?;

@@ -101,8 +101,8 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// Whether something stored was not what it should be. It is removed then, and counts as a
-    /// miss.
+    /// Whether something was not what it should be. When that was in the store, it is removed by
+    /// now, and counts as a miss.
     pub fn is_damage(&self) -> bool {
         self.source.kind() == io::ErrorKind::InvalidData
     }
@@ -138,22 +138,18 @@ impl LocalStore {
     /// it: what comes out of it would be theirs.
     pub fn open_with(root: &Path, options: StoreOptions) -> Result<LocalStore, StoreError> {
         let error = |what| move |source| StoreError { path: root.to_owned(), what, source };
-        let root = std::path::absolute(root).map_err(error("can't be a directory"))?;
-        let error = |what| {
-            let path = root.clone();
-            move |source| StoreError { path, what, source }
-        };
-        let about = match fs::metadata(&root) {
+        let absolute = std::path::absolute(root).map_err(error("can't be a directory"))?;
+        let about = match fs::metadata(&absolute) {
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
-                make_root(&root).map_err(error("can't make the store"))?;
-                fs::metadata(&root)
+                make_root(&absolute).map_err(error("can't make the store"))?;
+                fs::metadata(&absolute)
             }
             about => about,
         };
         let about = about.map_err(error("can't look at the store"))?;
         check_owner(&about).map_err(error("not usable as a store"))?;
         let added = AtomicU64::new(0);
-        Ok(LocalStore(Arc::new(Inner { root, options, added })))
+        Ok(LocalStore(Arc::new(Inner { root: absolute, options, added })))
     }
 
     /// Where it is.
