@@ -7,7 +7,7 @@ mod raw;
 
 use airtight_cache::remote::{Credentials, RemoteError, RemoteOptions, Secret, Tls};
 use airtight_cache::{Blob, Digest, digest};
-use airtight_test_servers::{BazelRemote, Certificates, Nginx, bazel_remote, nginx};
+use airtight_test_servers::{BazelRemote, Certificates, Fault, Faults, Nginx, bazel_remote, nginx};
 use client::{Client, entry, noise};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -108,6 +108,36 @@ fn tls_is_spoken_with_who_is_trusted() {
     let tls = RemoteOptions { url: server.url().replace("http", "https"), ..right };
     let error = Client::new(&tls).get_entry(&key);
     assert!(matches!(error, Err(RemoteError::Refused(_))), "{error:?}");
+}
+
+#[test]
+fn a_reverse_proxy_may_be_between() {
+    let server = BazelRemote::start(bazel_remote::Options::default());
+    let faults = Faults::in_front_of(&server.url());
+    let proxy = Nginx::start(nginx::Options {
+        backend: nginx::Backend::Http(faults.address()),
+        tls: nginx::Tls::On,
+        ..Default::default()
+    });
+    let tls = trusting(proxy.certificates());
+    let options = RemoteOptions { tls, ..options(proxy.url()) };
+    Client::new(&options).round_trip();
+    // What goes wrong behind it, seen through HTTP/2.
+    let (key, blob) = (Digest::of(b"an action"), Blob::of(noise(1_000_000)).digest());
+    let hasty = RemoteOptions { idle_timeout: Duration::from_millis(700), ..options.clone() };
+    for (fault, options) in [(Fault::CloseInBody, &options), (Fault::Hang, &hasty)] {
+        faults.set(fault);
+        let client = Client::new(options);
+        for result in [client.get_entry(&key).map(drop), client.get_blob(blob).map(drop)] {
+            assert!(matches!(result, Err(RemoteError::Transient { .. })), "{result:?}");
+        }
+        // The connection still serves.
+        faults.set(Fault::None);
+        assert_eq!(client.get_entry(&key), Ok(Some(entry(b"second"))));
+    }
+    faults.set(Fault::Truncate);
+    let error = Client::new(&options).get_blob(blob).expect_err("half of it is missing");
+    assert!(matches!(error, RemoteError::Wrong(_)), "{error:?}");
 }
 
 #[test]
