@@ -400,3 +400,64 @@ mod wire {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A change of this text makes every signature of before worthless.
+    #[test]
+    fn what_is_signed_is_this_text() {
+        let result = ActionResult {
+            files: vec![OutputFile {
+                path: "build/a\nb.o".into(),
+                digest: Digest::of(b"o"),
+                mode: 0o644,
+            }],
+            links: vec![OutputLink { path: "l".into(), target: "a b".into() }],
+            directories: vec![OutputDirectory { path: "gen".into(), tree: Digest::of(b"t") }],
+            stdout: Some(Digest::of(b"out")),
+            stderr: None,
+        };
+        let provenance = Provenance {
+            version: "0.1.0".into(),
+            policy: "p".into(),
+            verdict: "v".into(),
+            recording: "r".into(),
+            accesses: 3,
+            processes: 2,
+            backend: "ptrace".into(),
+            host: "build-1".into(),
+            time: 1_700_000_000,
+            duration: 250,
+            umask: 0o022,
+        };
+        let strong = ActionDigest(Digest::of(b"strong"));
+        let text = signed(&strong, &result, &provenance);
+        let expected = format!(
+            "airtight-entry 1\naction {strong}\nfile 644 {} build/a\\nb.o\nlink l a b\n\
+             directory {} gen\nstdout {}\nversion 0.1.0\npolicy p\nverdict v\nrecording r\n\
+             backend ptrace\nhost build-1\naccesses 3\nprocesses 2\ntime 1700000000\n\
+             duration 250\numask 22\n",
+            Digest::of(b"o"),
+            Digest::of(b"t"),
+            Digest::of(b"out"),
+        );
+        assert_eq!(String::from_utf8_lossy(&text), expected);
+        let signature = SigningKey::from_seed(&[7; 32]).sign(&text);
+        let hex: String = signature.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            hex,
+            "fa3ae5cb7f943587737ea56d809a22073d97d53b9de1788287610d184b89205d\
+             01bdd04105e72b2365232efd8696ce9e134b9b553dfe87dc7a4bdd0828712904"
+        );
+    }
+
+    #[test]
+    fn path_sets_are_listed_and_read() {
+        let sets: Vec<Digest> = (0..20u8).map(|n| Digest::of(&[n])).collect();
+        let list = encode_path_sets(&sets);
+        assert_eq!(decode_path_sets(&list), Ok(sets[..MAX_PATH_SETS].to_vec()));
+        assert!(decode_path_sets(b"\xff").is_err());
+    }
+}
