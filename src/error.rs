@@ -2,6 +2,7 @@
 
 use crate::exit::{Role, Status};
 use airtight_cache::CacheError;
+use airtight_cache::local::StoreError;
 use airtight_policy as policy;
 use airtight_recording::ReadError;
 use airtight_tracer as tracer;
@@ -54,6 +55,12 @@ pub(crate) enum Error {
     },
 }
 
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Error {
+        Error::Cache(CacheError::Store(error))
+    }
+}
+
 impl Error {
     /// A function for `map_err` on operations on `path`.
     pub(crate) fn file(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> Error {
@@ -75,6 +82,7 @@ impl Error {
             }
             Error::Tracer(tracer::Error::NotFound { .. }) => Status::NotFound,
             Error::Tracer(tracer::Error::NotExecutable { .. }) => Status::NotExecutable,
+            Error::Cache(CacheError::Store(_)) if role == Role::Linter => Status::Unavailable,
             _ => role.failure(),
         }
     }

@@ -18,6 +18,8 @@ pub(crate) enum Status {
     Incomplete,
     /// 122, wrappers: a declared output is missing, although the child succeeded.
     MissingOutput,
+    /// 123: a cache that is needed can't be used, or what it holds is wrong.
+    Unavailable,
     /// 124, wrappers: the time limit ended the child.
     TimedOut,
     /// 125, wrappers: Airtight itself failed, and usage and configuration errors.
@@ -51,6 +53,7 @@ impl Status {
             Status::Undeclared => 120,
             Status::Incomplete => 121,
             Status::MissingOutput => 122,
+            Status::Unavailable => 123,
             Status::TimedOut => 124,
             Status::Failed => 125,
             Status::NotExecutable => 126,
@@ -94,11 +97,12 @@ const WRAPPERS: [(Status, &str); 8] = [
     (Status::NotFound, "the command does not exist"),
 ];
 
-const LINTERS: [(Status, &str); 4] = [
+const LINTERS: [(Status, &str); 5] = [
     (Status::Success, "clean, or done"),
-    (Status::Findings, "findings, or the recordings differ, or doctor misses something"),
+    (Status::Findings, "findings, differences, or something that is missing"),
     (Status::Usage, "usage, settings, or a file that can't be read or written"),
     (Status::Incomplete, "the recording is incomplete, and nothing else was found"),
+    (Status::Unavailable, "the cache can't be used, or what it holds is wrong"),
 ];
 
 /// Which half of the table of exit codes a subcommand keeps to.

@@ -1,5 +1,6 @@
 //! One file per subcommand; the text of its arguments is its manual.
 
+pub(crate) mod cache;
 pub(crate) mod cc;
 pub(crate) mod check;
 pub(crate) mod completions;

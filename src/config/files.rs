@@ -25,17 +25,23 @@ fn read(path: &Path) -> Result<Option<Layer>, Error> {
     }
 }
 
+/// Where a user's own files are: `airtight` in `$XDG_CONFIG_HOME` or `~/.config`; none when neither
+/// is known.
+pub(crate) fn user_directory() -> Option<PathBuf> {
+    let absolute =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let settings = absolute("XDG_CONFIG_HOME");
+    let settings = settings.or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
+    Some(settings.join("airtight"))
+}
+
 /// The user file, `airtight/config.toml` in `$XDG_CONFIG_HOME` or `~/.config`.
 ///
 /// # Errors
 /// When it can't be read, or holds anything but display settings: what a build may do must not
 /// depend on whose account it runs in.
 pub(crate) fn user() -> Result<Option<Layer>, Error> {
-    let absolute =
-        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let directory =
-        absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
-    let Some(path) = directory.map(|dir| dir.join("airtight/config.toml")) else {
+    let Some(path) = user_directory().map(|directory| directory.join("config.toml")) else {
         return Ok(None);
     };
     let Some(layer) = read(&path)? else { return Ok(None) };

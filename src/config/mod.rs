@@ -10,8 +10,8 @@ mod layer;
 mod show;
 mod types;
 
-pub(crate) use cache::Caching;
-pub(crate) use files::PROJECT_FILE;
+pub(crate) use cache::{Caching, parse_size};
+pub(crate) use files::{PROJECT_FILE, user_directory};
 #[cfg(test)]
 pub(crate) use layer::VARIABLES;
 pub(crate) use layer::{Layer, Origin, Part, flag};

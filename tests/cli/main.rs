@@ -1,5 +1,6 @@
 //! The command line from outside: exit codes, streams, messages, files.
 
+mod cache;
 mod codes;
 mod configuration;
 mod files;

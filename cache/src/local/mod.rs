@@ -238,6 +238,12 @@ impl LocalStore {
         }
     }
 
+    /// The digest of the blob with this hash, by its name and size; none when the store lacks it.
+    pub fn find_blob(&self, hash: &[u8; 32]) -> Option<Digest> {
+        let about = self.0.path(BLOBS, &Digest::from_parts(*hash, 0)).symlink_metadata().ok()?;
+        about.is_file().then(|| Digest::from_parts(*hash, about.len()))
+    }
+
     /// Whether a blob is there, by its name and size.
     pub fn has_blob(&self, digest: &Digest) -> bool {
         let about = fs::symlink_metadata(self.0.path(BLOBS, digest));
