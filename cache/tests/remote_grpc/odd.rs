@@ -247,10 +247,14 @@ fn an_entry_is_passed_as_it_is() {
 fn zstd_goes_both_ways() {
     run(async {
         let server = Odd::start(Behaviour::default());
-        server.set(|it| it.cache().supported_compressors = vec![0, 1]);
+        server.set(|it| {
+            it.cache().supported_compressors = vec![0, 1];
+            it.cache().supported_batch_update_compressors = vec![0, 1];
+        });
         let mut bytes = b"much the same ".repeat(300_000);
         bytes.extend(0..100);
         let blob = Blob::of(bytes.clone());
+        let (small, dense) = (Blob::of(bytes[..9000].to_vec()), crate::support::blob(10, 1));
         for compress in [true, false] {
             let mut options = options(&server.url());
             options.compress = compress;
@@ -260,6 +264,14 @@ fn zstd_goes_both_ways() {
             assert!(server.blob(&bytes).as_ref() == Some(&bytes));
             let came = store.fetch(&*remote, blob.digest()).await.unwrap();
             assert!(came.as_ref() == Some(&bytes));
+            remote.put_blobs(&[small.clone(), dense.clone()]).await.unwrap();
+            remote.put_blob(&small).await.unwrap();
+            for blob in [&small, &dense] {
+                let came = store.fetch(&*remote, blob.digest()).await.unwrap();
+                assert_eq!(came.as_deref(), Some(&blob.bytes().unwrap()[..]));
+            }
+            // What does not shrink is sent as it is.
+            assert_eq!((server.count("zstd in an up"), server.count("zstd in a down")), (2, 2));
             let times = if compress { (1, 1, 0, 0) } else { (1, 1, 1, 1) };
             let plain = (server.count("Write blobs"), server.count("Read blobs"));
             let zstd = (server.count("Write comp"), server.count("Read comp"));

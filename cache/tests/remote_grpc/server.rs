@@ -244,6 +244,15 @@ impl Service {
         behaviour.refusal.map_or(Ok(busy), Err)
     }
 
+    fn note(&self, name: &str) {
+        self.0.calls.lock().unwrap().push(Call {
+            name: name.to_owned(),
+            bytes: 0,
+            instance: String::new(),
+            metadata: MetadataMap::new(),
+        });
+    }
+
     /// The blob, or something else if the server lies.
     fn read(&self, hash: &str) -> Option<Vec<u8>> {
         let mut bytes = self.0.blobs.lock().unwrap().get(hash).cloned()?;
@@ -344,11 +353,15 @@ impl content_addressable_storage_server::ContentAddressableStorage for Service {
         let mut responses = Vec::new();
         for one in request.into_inner().requests {
             let digest = one.digest.unwrap();
-            assert_eq!(one.compressor, compressor::Value::Identity as i32);
-            assert_eq!(digest.hash, sha256(&one.data));
-            assert_eq!(digest.size_bytes, one.data.len() as i64);
+            let mut data = one.data;
+            if one.compressor == compressor::Value::Zstd as i32 {
+                self.note("zstd in an upload");
+                data = zstd::bulk::decompress(&data, digest.size_bytes as usize).unwrap();
+            }
+            assert_eq!(digest.hash, sha256(&data));
+            assert_eq!(digest.size_bytes, data.len() as i64);
             if behaviour.blob_status.is_none() {
-                self.0.blobs.lock().unwrap().insert(digest.hash.clone(), one.data);
+                self.0.blobs.lock().unwrap().insert(digest.hash.clone(), data);
             }
             responses.push(batch_update_blobs_response::Response {
                 digest: Some(digest),
@@ -373,8 +386,14 @@ impl content_addressable_storage_server::ContentAddressableStorage for Service {
         if !behaviour.batches {
             return Err(Status::unimplemented("no batches"));
         }
+        let zstd = compressor::Value::Zstd as i32;
+        let compressed = read.acceptable_compressors.contains(&zstd);
         let answer = |mut digest: api::Digest| {
-            let data = self.read(&digest.hash);
+            let mut data = self.read(&digest.hash);
+            if compressed {
+                self.note("zstd in a download");
+                data = data.map(|data| zstd::bulk::compress(&data, 1).unwrap());
+            }
             let code = if data.is_some() { tonic::Code::Ok } else { tonic::Code::NotFound };
             let status = google::rpc::Status { code: code as i32, ..Default::default() };
             if behaviour.lie == Lie::Misnamed {
@@ -384,7 +403,7 @@ impl content_addressable_storage_server::ContentAddressableStorage for Service {
                 digest: Some(digest),
                 data: data.unwrap_or_default(),
                 status: Some(behaviour.blob_status.clone().unwrap_or(status)),
-                ..Default::default()
+                compressor: if compressed { zstd } else { 0 },
             }
         };
         // Not in the order of the question.

@@ -37,8 +37,7 @@ impl Grpc {
     ) -> Result<bool, RemoteError> {
         const CALL: &str = "ByteStream.Read";
         let digest = into.digest();
-        let resource_name =
-            self.address.resource(&format!("{}/{digest}", kind(self.zstd(capabilities))));
+        let resource_name = self.address.resource(&format!("{}/{digest}", kind(capabilities.zstd)));
         let request = ReadRequest { resource_name, ..Default::default() };
         let mut client =
             ByteStreamClient::new(self.wire.clone()).max_decoding_message_size(MESSAGE);
@@ -50,7 +49,7 @@ impl Grpc {
             Ok(answer) => answer.into_inner(),
             Err(status) => return failed(status),
         };
-        let mut sink = match self.zstd(capabilities) {
+        let mut sink = match capabilities.zstd {
             true => Sink::Zstd(Decoder::new(into).map_err(|error| local(&error))?),
             false => Sink::Plain(into),
         };
@@ -83,7 +82,7 @@ impl Grpc {
     ) -> Result<(), RemoteError> {
         const CALL: &str = "ByteStream.Write";
         let digest = blob.digest();
-        let zstd = self.zstd(capabilities);
+        let zstd = capabilities.zstd;
         let name = format!("uploads/{}/{}/{digest}", uuid(), kind(zstd));
         let told = Arc::new(Mutex::new(Told::default()));
         let upload = Upload {
@@ -116,10 +115,6 @@ impl Grpc {
             Err(status) if status.code() == Code::AlreadyExists => Ok(()),
             Err(status) => Err(self.errors.status(CALL, &status)),
         }
-    }
-
-    fn zstd(&self, capabilities: &Capabilities) -> bool {
-        self.compress && capabilities.zstd
     }
 }
 

@@ -26,8 +26,10 @@ pub(super) struct Capabilities {
     pub(super) batch: usize,
     /// The largest blob that it takes.
     pub(super) largest: u64,
-    /// It takes and gives blobs compressed by zstd.
+    /// It takes and gives blobs compressed by zstd in the byte stream, and gives them so in batches.
     pub(super) zstd: bool,
+    /// It takes them so in batches.
+    pub(super) zstd_batches: bool,
 }
 
 impl Capabilities {
@@ -50,12 +52,14 @@ impl Capabilities {
             return Err("it does not take SHA-256 digests".to_owned());
         }
         let update = cache.action_cache_update_capabilities;
+        let zstd = compressor::Value::Zstd as i32;
         let limit = |told: i64| usize::try_from(told).ok().filter(|limit| *limit > 0);
         Ok(Capabilities {
             writable: update.is_some_and(|update| update.update_enabled),
             batch: limit(cache.max_batch_total_size_bytes).map_or(BATCH, |limit| limit.min(BATCH)),
             largest: limit(cache.max_cas_blob_size_bytes).map_or(u64::MAX, |limit| limit as u64),
-            zstd: cache.supported_compressors.contains(&(compressor::Value::Zstd as i32)),
+            zstd: cache.supported_compressors.contains(&zstd),
+            zstd_batches: cache.supported_batch_update_compressors.contains(&zstd),
         })
     }
 }
@@ -76,7 +80,7 @@ impl Asked {
 }
 
 impl Grpc {
-    /// What the server can do. All who ask at the same time share one question and its answer; it
+    /// What the server can do, without compression where it is not wanted. All who ask at the same time share one question and its answer; it
     /// is asked again when it could not be reached.
     pub(super) async fn capabilities(&self) -> Answer {
         let question = {
@@ -98,7 +102,11 @@ impl Grpc {
                 *asked = None;
             }
         }
-        answer
+        answer.map(|mut capabilities| {
+            capabilities.zstd &= self.compress;
+            capabilities.zstd_batches &= self.compress;
+            capabilities
+        })
     }
 
     /// The same, of a server that takes blobs and entries.
@@ -151,7 +159,13 @@ mod tests {
 
     #[test]
     fn limits_are_those_of_the_server_or_ours() {
-        let plain = Capabilities { writable: true, batch: BATCH, largest: u64::MAX, zstd: false };
+        let plain = Capabilities {
+            writable: true,
+            batch: BATCH,
+            largest: u64::MAX,
+            zstd: false,
+            zstd_batches: false,
+        };
         assert_eq!(Capabilities::of(&server(2, 2, cache())), Ok(plain));
         for (told, batch) in [(0, BATCH), (-1, BATCH), (65536, 65536), (i64::MAX, BATCH)] {
             let cache = CacheCapabilities { max_batch_total_size_bytes: told, ..cache() };
@@ -163,7 +177,7 @@ mod tests {
             action_cache_update_capabilities: None,
             ..cache()
         };
-        let odd = Capabilities { writable: false, batch: BATCH, largest: 7, zstd: true };
+        let odd = Capabilities { writable: false, largest: 7, zstd: true, ..plain };
         assert_eq!(Capabilities::of(&server(0, 3, cache)), Ok(odd));
     }
 

@@ -5,12 +5,12 @@ use super::{Grpc, reapi};
 use crate::blob::Blob;
 use crate::digest::from_hex;
 use crate::local::Incoming;
-use crate::remote::{Remote as _, RemoteError};
+use crate::remote::{RemoteError, zstd};
 use airtight_recording::Digest;
 use bazel_remote_apis::build::bazel::remote::execution::v2::{
     self as api, BatchReadBlobsRequest, BatchUpdateBlobsRequest, FindMissingBlobsRequest,
-    batch_update_blobs_request::Request as Upload,
-    content_addressable_storage_client::ContentAddressableStorageClient as Client,
+    batch_read_blobs_response::Response as Download, batch_update_blobs_request::Request as Upload,
+    compressor, content_addressable_storage_client::ContentAddressableStorageClient as Client,
 };
 use futures_util::future::{BoxFuture, join, join_all, try_join, try_join_all};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -27,6 +27,9 @@ const WORDS: usize = 1 << 10;
 
 /// So many batches of an upload are in memory at once.
 const BATCHES: usize = 16;
+
+const IDENTITY: i32 = compressor::Value::Identity as i32;
+const ZSTD: i32 = compressor::Value::Zstd as i32;
 
 /// A blob to be read, and what has come of it.
 pub(super) struct Wanted<'a> {
@@ -110,6 +113,7 @@ impl Grpc {
         let request = BatchReadBlobsRequest {
             instance_name: self.address.instance.clone(),
             digests: digests.iter().map(reapi).collect(),
+            acceptable_compressors: if capabilities.zstd { vec![ZSTD] } else { Vec::new() },
             ..Default::default()
         };
         let limit = limit.saturating_add(digests.len() * WORDS);
@@ -141,11 +145,15 @@ impl Grpc {
                 wanted.answer = Some(match self.errors.blob(CALL, one.status.as_ref()) {
                     _ if not_found => Ok(false),
                     Some(error) => Err(error),
-                    None if one.data.len() as u64 != digest.size() => {
-                        let came = one.data.len();
-                        Err(RemoteError::Wrong(format!("{CALL}: {came} bytes came for {digest}")))
-                    }
-                    None => wanted.into.write(&one.data).map(|()| true).map_err(|e| local(&e)),
+                    None => match take(wanted.into, &one) {
+                        Ok(()) if wanted.into.received() == digest.size() => Ok(true),
+                        Ok(()) => {
+                            let came = wanted.into.received();
+                            let what = format!("{CALL}: {came} bytes came for {digest}");
+                            Err(RemoteError::Wrong(what))
+                        }
+                        Err(error) => Err(local(&error)),
+                    },
                 });
             }
         }
@@ -195,8 +203,15 @@ impl Grpc {
     ) -> Result<(), RemoteError> {
         const CALL: &str = "BatchUpdateBlobs";
         let uploads = batch.iter().map(|blob| {
-            let data = blob.bytes().map_err(|error| local(&error))?.to_vec();
-            Ok(Upload { digest: Some(reapi(&blob.digest())), data, ..Default::default() })
+            let digest = Some(reapi(&blob.digest()));
+            if capabilities.zstd_batches {
+                let data = zstd::encode(blob).map_err(|error| local(&error))?;
+                if (data.len() as u64) < blob.digest().size() {
+                    return Ok(Upload { digest, data: data.into(), compressor: ZSTD });
+                }
+            }
+            let data = blob.bytes().map_err(|error| local(&error))?.into();
+            Ok(Upload { digest, data, ..Default::default() })
         });
         let request = BatchUpdateBlobsRequest {
             instance_name: self.address.instance.clone(),
@@ -241,10 +256,23 @@ impl Grpc {
     pub(super) async fn write_missing(&self, blobs: &[Blob]) -> Result<(), RemoteError> {
         self.writable().await?;
         let digests: Vec<Digest> = blobs.iter().map(Blob::digest).collect();
-        let mut missing: HashSet<Digest> = self.missing(&digests).await?.into_iter().collect();
+        let mut missing: HashSet<Digest> = self.find_missing(&digests).await?.into_iter().collect();
         let blobs: Vec<&Blob> =
             blobs.iter().filter(|blob| missing.remove(&blob.digest())).collect();
         self.write(&blobs).await
+    }
+}
+
+/// Writes down a blob that came in a batch.
+fn take(into: &mut Incoming, one: &Download) -> io::Result<()> {
+    match one.compressor {
+        IDENTITY => into.write(&one.data),
+        ZSTD => {
+            let mut decoder = zstd::Decoder::new(into)?;
+            decoder.write(&one.data)?;
+            decoder.finish()
+        }
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "an unknown compression")),
     }
 }
 

@@ -154,10 +154,11 @@ fn not_grpc(status: StatusCode, headers: &HeaderMap) -> Option<Status> {
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::INSUFFICIENT_STORAGE => Code::ResourceExhausted,
         status if status.is_server_error() => Code::Unavailable,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Code::Unavailable,
-        // nginx answers 400 to who comes without the certificate that it demands.
         _ => Code::FailedPrecondition,
     };
-    let mut told = Status::new(code, format!("HTTP {} instead of gRPC", status.as_u16()));
+    // So answers nginx who comes without the certificate that it demands.
+    let hint = if status == StatusCode::BAD_REQUEST { " (is a certificate needed?)" } else { "" };
+    let mut told = Status::new(code, format!("HTTP {} instead of gRPC{hint}", status.as_u16()));
     let retry_after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     if let Some(Ok(value)) = retry_after.map(str::parse) {
         told.metadata_mut().insert("retry-after", value);
