@@ -30,6 +30,7 @@ use futures_util::future::try_join_all;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use std::fmt;
+use std::net::IpAddr;
 use tokio::sync::{OnceCell, Semaphore};
 
 /// A cache behind plain HTTP.
@@ -70,9 +71,14 @@ impl Http {
     fn build(options: &RemoteOptions) -> Result<Http, String> {
         let url = address(&options.url)?;
         let (authorization, secrets) = authorization(&options.credentials)?;
+        let https = url.scheme() == "https";
+        if authorization.is_some() && !https && !is_loopback(&url) {
+            // Anybody on the way could read them and then poison the cache in our name.
+            return Err("credentials are sent by TLS only; use https://".to_owned());
+        }
         let protocols: &[&[u8]] = &[b"h2", b"http/1.1"];
         Ok(Http {
-            channel: Channel::open(options, url.scheme() == "https", protocols, secrets)?,
+            channel: Channel::open(options, https, protocols, secrets)?,
             url,
             authorization,
             compress: options.compress,
@@ -203,6 +209,13 @@ fn address(text: &str) -> Result<Url, String> {
         return Err("the URL ends with its path: no `?` and no `#`".to_owned());
     }
     Ok(url)
+}
+
+/// Whether what is sent there stays on this machine.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// The value of the header `Authorization`, and all texts that give the credentials away.

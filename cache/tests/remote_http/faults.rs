@@ -495,6 +495,20 @@ fn options_that_are_wrong_are_named() {
     }
     let bearer = Credentials::Bearer(Secret::new(format!("{PASSWORD}\n")));
     assert!(with(bearer, Tls::default(), "https://host/").contains("line break"));
+    // Only within this machine do they go without TLS.
+    for (host, refused) in [
+        ("localhost", false),
+        ("127.1.2.3:80", false),
+        ("[::1]:80", false),
+        ("10.0.0.1", true),
+        ("localhost.example.com", true),
+        ("127.0.0.1.example.com", true),
+    ] {
+        let bearer = Credentials::Bearer(Secret::new(PASSWORD));
+        let url = format!("http://{host}/");
+        let opened = open(&RemoteOptions { credentials: bearer, ..RemoteOptions::new(url) });
+        assert_eq!(opened.is_err_and(|error| error.what.contains("TLS only")), refused, "{host}");
+    }
     let colon = Credentials::Basic { user: "a:b".to_owned(), password: Secret::new(PASSWORD) };
     assert!(with(colon, Tls::default(), "https://host/").contains("colon"));
     let s3 = Credentials::S3 { key: "k".to_owned(), secret: Secret::new(PASSWORD), token: None };
