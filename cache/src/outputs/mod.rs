@@ -15,6 +15,7 @@
 //! process that restores into the same directory removes these. On a file system that can't
 //! exchange two names (NFS) an old output may be missing, with its content under such a name.
 
+mod builder;
 mod collect;
 mod needed;
 mod path;
@@ -27,6 +28,7 @@ mod tree;
 pub use collect::{CollectError, Collected, Found, Refusal, collect};
 pub use needed::{Needed, needed};
 pub use restore::{RestoreError, RestoreOptions, Restored, restore};
+pub use room::is_temporary;
 pub use tree::{MAX_DEPTH, MAX_NODES, MAX_TREE};
 
 /// Decodes a `Tree` as a restore does, for the fuzzer.

@@ -13,8 +13,9 @@ use std::rc::Rc;
 const PREFIX: &str = ".airtight-";
 const LOCK: &str = "lock";
 
-/// Whether a name is one of those that this module makes.
-pub(super) fn is_temporary(name: &str) -> bool {
+/// Whether a file has a name that a restore gives for a moment. Who lists a directory while others
+/// restore into it leaves these out.
+pub fn is_temporary(name: &str) -> bool {
     owner(name).is_some()
 }
 

@@ -90,6 +90,13 @@ fn what_is_wrong_with_a_tree_is_said() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn the_seed_of_the_fuzzer_is_a_tree() -> Outcome {
+    let seed = include_bytes!("../../../fuzz/seeds/tree/tree");
+    assert_eq!(check_tree(seed)?, seed);
+    Ok(())
+}
+
 /// Levels that have each other twice: few bytes, and 2^levels directories.
 fn bomb(levels: usize, twice: bool) -> (api::Directory, Vec<api::Directory>) {
     let mut level = api::Directory::default();
