@@ -7,6 +7,7 @@ use airtight_cache::remote::{Credentials, RemoteOptions, Secret, Tls};
 use airtight_cache::{PublicKey, SigningKey, TrustedKeys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error as _};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Where results are kept and looked for.
@@ -225,6 +226,13 @@ impl Caching {
     /// When the file can't be read, or others may read it, or it holds no key.
     pub(crate) fn signing(&self) -> Result<Option<SigningKey>, Error> {
         let Some(path) = &self.signing_key else { return Ok(None) };
+        let about = std::fs::metadata(path).map_err(Error::file(path, "can't read"))?;
+        if about.permissions().mode() & 0o077 != 0 {
+            return Err(Error::Plain {
+                message: format!("{}: others may read this private key", path.display()),
+                hints: vec![format!("chmod 600 {}", path.display())],
+            });
+        }
         let text = secret_file(path)?;
         let key = SigningKey::parse(text.reveal())
             .map_err(|error| Error::plain(format!("{}: {error}", path.display())))?;

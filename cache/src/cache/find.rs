@@ -1,6 +1,7 @@
 //! Finding and restoring the result of an action.
 
 use super::{Beyond, Cache, MAX_STREAM};
+use crate::blob::Blob;
 use crate::entry::{Damage, Entry, MAX_PATH_SETS, decode_path_sets, encode_path_sets};
 use crate::key::{Action, Look, PathSet};
 use crate::outputs::{self, RestoreError, RestoreOptions, Restored};
@@ -9,7 +10,6 @@ use crate::stats::MissReason;
 use airtight_policy::ActionDigest;
 use airtight_recording::Digest;
 use bytes::Bytes;
-use std::collections::HashSet;
 use std::io::Read;
 
 /// A result that was found, and restored if that was asked for.
@@ -60,8 +60,6 @@ struct Search<'a> {
     restore: Restore,
     notes: Vec<String>,
     reason: MissReason,
-    /// Strong keys that were tried in vain with what the local store has.
-    tried: HashSet<Digest>,
 }
 
 /// How much a reason tells: a later one is kept.
@@ -89,7 +87,6 @@ impl Cache {
             restore,
             notes: Vec::new(),
             reason: MissReason::NoEntry,
-            tried: HashSet::new(),
         };
         let found = if self.options.fetch { search.run() } else { None };
         let Search { notes, reason, .. } = search;
@@ -169,8 +166,8 @@ impl Search<'_> {
         sets.iter().find_map(|set| {
             let paths = self.path_set(set)?;
             self.because(MissReason::PathsChanged);
-            let strong = self.strong(set, &paths);
-            self.tried.insert(strong.0);
+            let message = self.strong(set, &paths);
+            let strong = ActionDigest(message.digest());
             let bytes = match self.cache.local.get_entry(&strong.0) {
                 Ok(bytes) => bytes?,
                 Err(error) => {
@@ -180,13 +177,22 @@ impl Search<'_> {
                 }
             };
             let entry = self.believe(&bytes, &strong, "the local store")?;
-            self.apply(entry, strong, None)
+            let hit = self.apply(entry, strong, None)?;
+            if self.cache.options.reshare {
+                let result = &hit.entry.result;
+                if let Err(error) =
+                    self.cache.reshare(self.action, set, message, bytes.into(), result)
+                {
+                    self.notes.push(format!("not reshared: {error}"));
+                }
+            }
+            Some(hit)
         })
     }
 
-    /// The strong key for a path set as things are now.
-    fn strong(&self, set: &Digest, paths: &PathSet) -> ActionDigest {
-        self.action.strong_digest(set, &self.look.states(paths).digest)
+    /// The message of the strong key for a path set as things are now.
+    fn strong(&self, set: &Digest, paths: &PathSet) -> Blob {
+        self.action.strong(set, &self.look.states(paths).digest)
     }
 
     /// A path set from the local store.
@@ -329,7 +335,7 @@ impl Search<'_> {
         for set in small {
             let Some(paths) = self.path_set(&set) else { continue };
             self.because(MissReason::PathsChanged);
-            let strong = self.strong(&set, &paths);
+            let strong = ActionDigest(self.strong(&set, &paths).digest());
             let Some(bytes) = remote.get_entry(&strong.0).await.ok().flatten() else { continue };
             let Some(entry) = self.believe(&bytes, &strong, &name) else {
                 remote.found_wrong("an entry that can't be believed");

@@ -91,6 +91,7 @@ impl Cache {
     pub fn open(options: CacheOptions) -> Result<Cache, CacheError> {
         let local = LocalStore::open(&options.directory)?;
         let digests = FileDigests::open(&local);
+        options.remotes.iter().try_for_each(remote::check)?;
         let (beyond, counters) = (OnceLock::new(), Mutex::default());
         Ok(Cache { local, digests, options, beyond, counters })
     }

@@ -11,6 +11,7 @@ use crate::remote::{Guarded, Remote, RemoteError};
 use crate::result::ActionResult;
 use airtight_policy::{ActionDigest, Judge, Verified};
 use airtight_recording::{Digest, Recording};
+use bytes::Bytes;
 use std::path::Path;
 
 /// What an action wrote to its standard streams.
@@ -206,35 +207,61 @@ impl Cache {
             self.local.put_entry(&sealed.strong.digest(), &entry)?;
             self.list_path_set(&sealed.weak, &sealed.set)?;
             self.counters().published += 1;
-            if self.options.remotes.iter().any(|remote| remote.push) {
-                let Beyond { runtime, remotes, .. } = self.beyond()?;
-                let mut blobs: Vec<Blob> = messages.into_iter().cloned().collect();
-                for digest in sealed.blobs.iter().chain([&sealed.set]) {
-                    if let Some(file) = self.local.open_blob(digest)? {
-                        blobs.push(Blob::file(file, *digest));
-                    }
-                }
-                let package = Package {
-                    blobs,
-                    strong: sealed.strong.digest(),
-                    entry: entry.into(),
-                    weak: sealed.weak,
-                    set: sealed.set,
-                };
-                runtime.block_on(self.push(remotes, &package));
-            }
+            self.push(
+                action,
+                &sealed.set,
+                sealed.strong.clone(),
+                entry.into(),
+                &sealed.blobs,
+                false,
+            )?;
         }
         Ok(())
     }
 
-    /// Stores a package in every remote that takes it.
-    async fn push(&self, remotes: &[Guarded], package: &Package) {
-        let pushes = remotes.iter().filter(|remote| remote.pushes()).map(|remote| async move {
+    /// Sends a result that the local store has to the remotes that lack it.
+    pub(super) fn reshare(
+        &self,
+        action: &Action,
+        set: &Digest,
+        strong: Blob,
+        entry: Bytes,
+        result: &ActionResult,
+    ) -> Result<(), PublishError> {
+        let Ok((blobs, false)) = outputs::blobs(result, &self.local) else { return Ok(()) };
+        let blobs: Vec<Digest> = blobs.into_iter().collect();
+        self.push(action, set, strong, entry, &blobs, true)
+    }
+
+    /// Stores a result in every remote that takes it and lacks it.
+    fn push(
+        &self,
+        action: &Action,
+        set: &Digest,
+        strong: Blob,
+        entry: Bytes,
+        blobs: &[Digest],
+        known: bool,
+    ) -> Result<(), PublishError> {
+        if !self.options.push || !self.options.remotes.iter().any(|remote| remote.push) {
+            return Ok(());
+        }
+        let Beyond { runtime, remotes, .. } = self.beyond()?;
+        let (weak, key) = (action.weak(), strong.digest());
+        let mut all = vec![action.command().clone(), action.weak_action().clone(), strong];
+        for digest in blobs.iter().chain([set]) {
+            if let Some(file) = self.local.open_blob(digest)? {
+                all.push(Blob::file(file, *digest));
+            }
+        }
+        let package = Package { blobs: all, strong: key, entry, weak, set: *set, known };
+        let pushes = remotes.iter().filter(|remote| remote.pushes()).map(|remote| async {
             if package.push(&remote.for_action()).await.is_ok() {
                 self.counters().remote(remote.name()).published += 1;
             }
         });
-        futures_util::future::join_all(pushes).await;
+        runtime.block_on(futures_util::future::join_all(pushes));
+        Ok(())
     }
 }
 
@@ -242,13 +269,18 @@ impl Cache {
 struct Package {
     blobs: Vec<Blob>,
     strong: Digest,
-    entry: bytes::Bytes,
+    entry: Bytes,
     weak: Digest,
     set: Digest,
+    /// The remote may have it already.
+    known: bool,
 }
 
 impl Package {
     async fn push(&self, remote: &Guarded) -> Result<(), RemoteError> {
+        if self.known && remote.get_entry(&self.strong).await?.is_some() {
+            return Ok(());
+        }
         remote.put_blobs(&self.blobs).await?;
         remote.put_entry(&self.strong, self.entry.clone()).await?;
         // A remote that is only pushed to is not asked; its list is then replaced.

@@ -26,6 +26,7 @@ mod transaction;
 mod tree;
 
 pub use collect::{CollectError, Collected, Found, Refusal, collect};
+pub(crate) use needed::blobs;
 pub use needed::{Needed, needed};
 pub use restore::{RestoreError, RestoreOptions, Restored, restore};
 pub use room::is_temporary;

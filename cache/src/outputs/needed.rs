@@ -31,6 +31,24 @@ pub fn needed(
     store: &LocalStore,
     limit: u64,
 ) -> Result<Needed, RestoreError> {
+    let (blobs, more) = blobs(result, store)?;
+    let bytes = blobs.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size()));
+    if bytes > limit {
+        let what = format!("a result of {bytes} bytes; the limit is {limit}");
+        let path = result.files.iter().map(|file| &file.path);
+        let mut path = path.chain(result.directories.iter().map(|output| &output.path));
+        return Err(RestoreError::untrusted(path.next().map_or("", String::as_str), what));
+    }
+    let missing = blobs.into_iter().filter(|blob| !store.has_blob(blob)).collect();
+    Ok(Needed { missing, more, bytes })
+}
+
+/// All blobs of `result`, standard output and error included, and whether the store lacks a tree,
+/// so that there are more.
+pub(crate) fn blobs(
+    result: &ActionResult,
+    store: &LocalStore,
+) -> Result<(BTreeSet<Digest>, bool), RestoreError> {
     let files = result.files.iter().map(|file| file.digest);
     let mut blobs: BTreeSet<Digest> = files.chain(result.stdout).chain(result.stderr).collect();
     let mut more = false;
@@ -46,13 +64,5 @@ pub fn needed(
             Err(error) => return Err(error),
         }
     }
-    let bytes = blobs.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size()));
-    if bytes > limit {
-        let what = format!("a result of {bytes} bytes; the limit is {limit}");
-        let path = result.files.iter().map(|file| &file.path);
-        let mut path = path.chain(result.directories.iter().map(|output| &output.path));
-        return Err(RestoreError::untrusted(path.next().map_or("", String::as_str), what));
-    }
-    let missing = blobs.into_iter().filter(|blob| !store.has_blob(blob)).collect();
-    Ok(Needed { missing, more, bytes })
+    Ok((blobs, more))
 }

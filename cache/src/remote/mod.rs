@@ -216,25 +216,43 @@ pub struct RemoteOptionsError {
     pub what: String,
 }
 
+type Open = fn(&RemoteOptions) -> Result<Box<dyn Remote>, RemoteOptionsError>;
+
+/// Who speaks which scheme.
+const SCHEMES: [(&str, Open); 6] = [
+    ("http", |options| Ok(Box::new(http::Http::open(options)?))),
+    ("https", |options| Ok(Box::new(http::Http::open(options)?))),
+    ("grpc", |options| Ok(Box::new(grpc::Grpc::open(options)?))),
+    ("grpcs", |options| Ok(Box::new(grpc::Grpc::open(options)?))),
+    ("s3", |options| Ok(Box::new(s3::S3::open(options)?))),
+    ("file", |options| Ok(Box::new(directory::Directory::open(options)?))),
+];
+
 /// Makes the remote that the URL names. Nothing is sent yet. To be called within the runtime.
 ///
 /// # Errors
 /// When the URL or another option can't be understood.
 pub fn open(options: &RemoteOptions) -> Result<Box<dyn Remote>, RemoteOptionsError> {
-    let bad = |what: &str| RemoteOptionsError {
-        url: without_secrets(&options.url),
-        what: what.to_owned(),
+    opener(options)?(options)
+}
+
+/// Whether somebody speaks the scheme of the URL. Costs nothing, other than [`open`].
+///
+/// # Errors
+/// When nobody does.
+pub(crate) fn check(options: &RemoteOptions) -> Result<(), RemoteOptionsError> {
+    opener(options).map(|_| ())
+}
+
+fn opener(options: &RemoteOptions) -> Result<Open, RemoteOptionsError> {
+    let bad = |what: String| RemoteOptionsError { url: without_secrets(&options.url), what };
+    let Some((scheme, _)) = options.url.split_once("://") else {
+        return Err(bad("not a URL; like https://cache.example.com/prefix".to_owned()));
     };
-    let scheme = options.url.split_once("://").map(|(scheme, _)| scheme);
-    Err(match scheme {
-        Some("grpc" | "grpcs") => return Ok(Box::new(grpc::Grpc::open(options)?)),
-        Some("http" | "https") => return Ok(Box::new(http::Http::open(options)?)),
-        Some("file") => return Ok(Box::new(directory::Directory::open(options)?)),
-        Some("s3") => return Ok(Box::new(s3::S3::open(options)?)),
-        Some(scheme) => {
-            bad(&format!("no remote speaks `{scheme}`; use http, https, grpc, grpcs, s3 or file"))
-        }
-        None => bad("not a URL; like https://cache.example.com/prefix"),
+    let known = SCHEMES.iter().find(|(name, _)| *name == scheme);
+    known.map(|(_, open)| *open).ok_or_else(|| {
+        let names = SCHEMES.map(|(name, _)| name).join(", ");
+        bad(format!("no remote speaks `{scheme}`; the schemes are {names}"))
     })
 }
 
