@@ -194,7 +194,7 @@ impl Stats {
     /// # Errors
     /// When it can't be written.
     pub fn reset(&self) -> io::Result<()> {
-        self.0.set(&Value::Object(serde_json::Map::new()))
+        self.0.update(serde_json::Map::clear)
     }
 }
 

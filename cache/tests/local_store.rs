@@ -305,6 +305,60 @@ fn a_store_that_has_grown_trims_itself() -> Outcome {
 }
 
 #[test]
+fn a_wrong_ledger_throws_nothing_out() -> Outcome {
+    let (_directory, store) = store()?;
+    let blobs: Vec<Digest> =
+        (0..100_u8).map(|n| store.put_bytes(&[n])).collect::<Result<_, _>>()?;
+    let limit = 1 << 20;
+    // The first looks at everything, and removes nothing.
+    assert_eq!(store.trim(limit).ok_or("it did not look")?.left.blobs, 100);
+    for n in 0..1_000_u32 {
+        store.put_entry(&blobs[0], &n.to_le_bytes())?;
+    }
+    assert_eq!(store.trim(limit), None, "one entry");
+    let ledger = store.root().join("size-v1");
+    for wrong in ["", "garbage", r#"{"parts":{"f":999999999999}}"#, r#"{"known":1,"parts":7}"#] {
+        fs::write(&ledger, wrong)?;
+        let report = store.trim(limit).unwrap_or_default();
+        assert_eq!((report.entries, report.blobs), (0, 0), "{wrong}");
+    }
+    // Somewhat too much in one part: what is there is far from the limit.
+    fs::write(&ledger, r#"{"known":1,"turn":15,"parts":{"f":1100000}}"#)?;
+    let report = store.trim(limit).ok_or("it did not look")?;
+    assert_eq!((report.entries, report.blobs), (0, 0));
+    assert_eq!(store.trim(limit), None, "the ledger is right now");
+    assert_eq!((store.usage()?.blobs, store.usage()?.entries), (100, 1));
+    // Without one, and with a new limit that is far lower.
+    fs::remove_file(&ledger)?;
+    assert!(store.trim(50 * 4096).ok_or("it did not look")?.blobs >= 51);
+    assert!(store.usage()?.bytes <= 50 * 4096);
+    store.put_bytes(&[0; 8192])?;
+    assert!(store.trim(20 * 4096).ok_or("it did not look")?.left.bytes <= 18 * 4096);
+    Ok(())
+}
+
+#[test]
+fn a_part_at_a_time_gives_its_share() -> Outcome {
+    let (_directory, store) = store()?;
+    let limit = 200 * 4096;
+    store.trim(limit);
+    for n in 0..200_u32 {
+        let blob = store.put_bytes(&n.to_le_bytes())?;
+        set_age(&stored(&store, &blob), Duration::from_secs(8_000 - u64::from(n)))?;
+        assert_eq!(store.trim(limit), None, "{n}");
+    }
+    // Of the size of five: it and little else is more than the part's share, and stays.
+    let large = store.put_bytes(&[7; 5 * 4096])?;
+    let report = store.trim(limit).ok_or("it did not look")?;
+    assert!((5..12).contains(&report.blobs), "{report:?}");
+    assert!(report.left.blobs < 100, "it has not looked at everything");
+    assert!(store.has_blob(&large));
+    assert!(store.usage()?.bytes <= limit);
+    assert_eq!(store.trim(limit), None);
+    Ok(())
+}
+
+#[test]
 fn what_the_dead_left_behind_is_removed_and_the_living_are_left_alone() -> Outcome {
     let (_directory, store) = store()?;
     let old = Duration::from_secs(3600);

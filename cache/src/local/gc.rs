@@ -1,17 +1,9 @@
 //! What is in the store, and the removal of what was not used for longest.
-//!
-//! How much there is stands in a ledger that every writer adds to, so that nobody has to walk
-//! through the store to know whether it is too large. The ledger is an estimate: a killed writer
-//! leaves its last action out, a replaced blob counts twice. Each eviction walks through all of the
-//! store and puts the true sum into the ledger, so that errors don't add up. Other caches look at
-//! one of 256 directories at a time and hold it to a 256th of the limit; a single large blob then
-//! throws itself out.
 
-use super::{BLOBS, ENTRIES, Ledger, LocalStore, SIZE, StoreError, TEMPORARY, remove};
-use serde_json::json;
-use std::fs::{self, File, TryLockError};
+use super::{BLOBS, ENTRIES, LocalStore, SIZE, StoreError, TEMPORARY, remove};
+use std::ffi::OsStr;
+use std::fs::{self, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -62,33 +54,20 @@ pub struct Usage {
     pub oldest: Option<SystemTime>,
 }
 
-struct Item {
+/// An entry or a blob.
+pub(super) struct Item {
     used: SystemTime,
-    size: u64,
+    pub(super) size: u64,
     entry: bool,
     path: PathBuf,
 }
 
-impl LocalStore {
-    /// Removes what was not used for longest when the store has grown beyond `limit` bytes, unless
-    /// another process is at it. To be called after something was stored: it costs next to nothing
-    /// when there is nothing to do.
-    pub fn trim(&self, limit: u64) -> Option<GcReport> {
-        self.0.flush();
-        let sums = self.ledger().read().ok()?;
-        let bytes = sums.get("bytes").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        // Without a base, nobody has yet walked through the store.
-        if bytes <= limit && sums.contains_key("base") {
-            return None;
-        }
-        let _lock = match self.lock() {
-            Ok(file) => Some(file),
-            Err(TryLockError::WouldBlock) => return None,
-            Err(TryLockError::Error(_)) => None,
-        };
-        self.gc(limit, &mut |_, _| {}).ok()
-    }
+/// What is left of a store that has grown beyond its limit.
+pub(super) fn goal_of(limit: u64) -> u64 {
+    limit - limit / 10
+}
 
+impl LocalStore {
     /// Removes what was not used for longest, if there are more than `limit` bytes, until a tenth
     /// less than that is left; also what dead writers and older versions have left behind. Safe
     /// while others use the store: they may miss what they would have found. `progress` is told
@@ -104,31 +83,14 @@ impl LocalStore {
         let mut report = GcReport::default();
         self.remove_temporary(SystemTime::now(), &mut report);
         self.remove_old_buckets(SystemTime::now(), &mut report);
-        let mut items = self.items(progress)?;
+        let mut items = self.items(None, progress)?;
         let total: u64 = items.iter().map(|item| item.size).sum();
-        let goal = if total > limit { limit - limit / 10 } else { total };
-        items.sort_unstable_by_key(|item| item.used);
-        let mut left = total;
-        let mut kept = Usage::default();
-        for item in &items {
-            if left > goal && is_unused(item) {
-                progress(total - left, total - goal);
-                match remove(&item.path) {
-                    Ok(()) => report.count(item),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(_) => {
-                        report.failed += 1;
-                        kept.count(item);
-                        continue;
-                    }
-                }
-                left -= item.size;
-            } else {
-                kept.count(item);
-            }
-        }
-        report.left = kept;
-        let _ = self.ledger().set(&json!({ "base": 1, "bytes": kept.bytes }));
+        let goal = if total > limit { goal_of(limit) } else { total };
+        evict(&mut items, goal, &mut report, progress);
+        self.set_sizes(items.iter().filter_map(|item| {
+            let name = item.path.file_name()?.to_str()?;
+            Some((name, item.size))
+        }));
         Ok(report)
     }
 
@@ -148,26 +110,23 @@ impl LocalStore {
     /// When it can't be read.
     pub fn usage(&self) -> Result<Usage, StoreError> {
         let mut usage = Usage::default();
-        self.items(&mut |_, _| {})?.iter().for_each(|item| usage.count(item));
+        self.items(None, &mut |_, _| {})?.iter().for_each(|item| usage.count(item));
         Ok(usage)
     }
 
-    fn ledger(&self) -> Ledger {
-        Ledger::new(self.root().join(SIZE))
-    }
-
-    fn lock(&self) -> Result<File, TryLockError> {
-        let path = self.root().join("gc.lock");
-        let file = super::careful().read(true).append(true).create(true).mode(0o600).open(path);
-        let file = file.map_err(TryLockError::Error)?;
-        file.try_lock()?;
-        Ok(file)
-    }
-
-    fn items(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Vec<Item>, StoreError> {
+    /// All entries and blobs, or those whose names begin with a digit.
+    pub(super) fn items(
+        &self,
+        digit: Option<&str>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
         for (entry, bucket) in [(true, ENTRIES), (false, BLOBS)] {
-            let shards = list(&self.root().join(bucket))?;
+            let mut shards = list(&self.root().join(bucket))?;
+            if let Some(digit) = digit {
+                let wanted = |name: &OsStr| name.as_encoded_bytes().starts_with(digit.as_bytes());
+                shards.retain(|shard| shard.file_name().is_some_and(wanted));
+            }
             for (done, shard) in shards.iter().enumerate() {
                 progress(done as u64, shards.len() as u64);
                 for path in list(shard)? {
@@ -183,7 +142,7 @@ impl LocalStore {
         Ok(items)
     }
 
-    fn remove_temporary(&self, now: SystemTime, report: &mut GcReport) {
+    pub(super) fn remove_temporary(&self, now: SystemTime, report: &mut GcReport) {
         for path in list(&self.root().join(TEMPORARY)).unwrap_or_default() {
             let Ok(Some((file, about))) = super::open_regular(&path) else { continue };
             let age = about.modified().ok().and_then(|at| now.duration_since(at).ok());
@@ -223,6 +182,37 @@ impl Usage {
         *if item.entry { &mut self.entries } else { &mut self.blobs } += 1;
         self.oldest = Some(self.oldest.map_or(item.used, |oldest| oldest.min(item.used)));
     }
+}
+
+/// Removes items, those not used for longest first, until they have at most `goal` bytes; `items`
+/// are those left then. Gives the number of their bytes.
+pub(super) fn evict(
+    items: &mut Vec<Item>,
+    goal: u64,
+    report: &mut GcReport,
+    progress: &mut dyn FnMut(u64, u64),
+) -> u64 {
+    items.sort_unstable_by_key(|item| item.used);
+    let total: u64 = items.iter().map(|item| item.size).sum();
+    let mut left = total;
+    items.retain(|item| {
+        if left <= goal || !is_unused(item) {
+            return true;
+        }
+        progress(total - left, total - goal);
+        match remove(&item.path) {
+            Ok(()) => report.count(item),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => {
+                report.failed += 1;
+                return true;
+            }
+        }
+        left -= item.size;
+        false
+    });
+    items.iter().for_each(|item| report.left.count(item));
+    left
 }
 
 /// What is in a directory, sorted; nothing when it is missing or not a directory.

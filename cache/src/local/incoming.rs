@@ -117,7 +117,7 @@ impl Incoming {
         if store.has_whole(&digest) {
             return Ok(());
         }
-        store.place(file, &store.path(BLOBS, &digest), digest.size(), sync)
+        store.place(file, BLOBS, &digest, digest.size(), sync)
     }
 }
 

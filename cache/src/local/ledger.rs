@@ -67,8 +67,10 @@ impl Ledger {
     ///
     /// # Errors
     /// When nothing can be written, or other processes hold the lock for too long.
-    pub(crate) fn set(&self, sums: &Value) -> io::Result<()> {
-        let _lock = self.locked(|file| file.try_lock())?;
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Map<String, Value>)) -> io::Result<()> {
+        let file = self.locked(|file| file.try_lock())?;
+        let mut sums = sum(&file)?;
+        change(&mut sums);
         self.replace(sums)
     }
 
@@ -77,13 +79,12 @@ impl Ledger {
         if file.metadata()?.len() <= FOLD_AT {
             return Ok(());
         }
-        let sums = sum(&file)?;
-        self.replace(&Value::Object(sums))
+        self.replace(sum(&file)?)
     }
 
-    fn replace(&self, sums: &Value) -> io::Result<()> {
+    fn replace(&self, sums: Map<String, Value>) -> io::Result<()> {
         let mut file = temporary(&self.path.with_file_name(TEMPORARY), 0o600)?;
-        file.write_all(format!("{sums}\n").as_bytes())?;
+        file.write_all(format!("{}\n", Value::Object(sums)).as_bytes())?;
         file.persist(&self.path)?;
         Ok(())
     }
@@ -164,8 +165,11 @@ mod tests {
         assert_eq!(Value::Object(ledger.read()?), json!({ "a": 12_497_500, "in": { "b": 5_000 } }));
         let length = directory.path().join("sums").metadata()?.len();
         assert!(length <= FOLD_AT + 100, "{length}");
-        ledger.set(&json!({ "a": 1 }))?;
-        assert_eq!(Value::Object(ledger.read()?), json!({ "a": 1 }));
+        ledger.update(|sums| {
+            assert_eq!(sums["a"], 12_497_500);
+            sums.remove("in");
+        })?;
+        assert_eq!(Value::Object(ledger.read()?), json!({ "a": 12_497_500 }));
         Ok(())
     }
 

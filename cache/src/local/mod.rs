@@ -23,7 +23,7 @@
 //! ([`LocalStore::incoming`], [`LocalStore::copy_entry`]), which still has it. Directories never
 //! are: a lost name is a mere miss. Reading syncs nothing.
 //!
-//! **Eviction.** The least recently used go first (`gc.rs`), and what is used between its choice
+//! **Eviction.** The least recently used go first (`gc.rs`, `trim.rs`), and what is used between its choice
 //! and its removal stays. A restore first says what it needs ([`LocalStore::hold`]); a file that it
 //! has opened stays readable even when it is removed. What is gone nevertheless is a miss.
 //!
@@ -34,6 +34,7 @@ mod frame;
 mod gc;
 mod incoming;
 mod ledger;
+mod trim;
 mod verify;
 
 pub use gc::{GcReport, Usage};
@@ -45,15 +46,14 @@ use crate::digest::{digest_of, hex};
 use crate::remote::MAX_ENTRY;
 use airtight_recording::Digest;
 use nix::fcntl::OFlag;
-use serde_json::json;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
+use trim::Added;
 
 const BLOBS: &str = "cas-v1";
 const ENTRIES: &str = "ac-v1";
@@ -84,8 +84,7 @@ pub struct LocalStore(Arc<Inner>);
 struct Inner {
     root: PathBuf,
     options: StoreOptions,
-    /// Bytes stored and not yet in the ledger.
-    added: AtomicU64,
+    added: Added,
 }
 
 /// The local store can't be used, or something in it is damaged.
@@ -148,7 +147,7 @@ impl LocalStore {
         };
         let about = about.map_err(error("can't look at the store"))?;
         check_owner(&about).map_err(error("not usable as a store"))?;
-        let added = AtomicU64::new(0);
+        let added = Added::default();
         Ok(LocalStore(Arc::new(Inner { root: absolute, options, added })))
     }
 
@@ -200,7 +199,7 @@ impl LocalStore {
             let framed = frame::seal(key.hash(), value);
             let mut file = self.0.temporary()?;
             file.write_all(&framed)?;
-            self.0.place(file, &path, framed.len() as u64, sync)
+            self.0.place(file, ENTRIES, key, framed.len() as u64, sync)
         };
         write().map_err(|source| StoreError { path: path.clone(), what: "can't write", source })?;
         self.0.flush();
@@ -345,11 +344,20 @@ impl Inner {
         temporary(&self.root.join(TEMPORARY), 0o444)
     }
 
-    /// Gives a file its name, in place of whatever has it.
-    fn place(&self, file: NamedTempFile, to: &Path, size: u64, sync: bool) -> io::Result<()> {
+    /// Gives a file of `size` bytes its name, in place of whatever has it.
+    fn place(
+        &self,
+        file: NamedTempFile,
+        bucket: &str,
+        digest: &Digest,
+        size: u64,
+        sync: bool,
+    ) -> io::Result<()> {
         if sync {
             file.as_file().sync_data()?;
         }
+        let to = &self.path(bucket, digest);
+        let is_new = fs::symlink_metadata(to).is_err();
         if let Err(failed) = file.persist(to) {
             match failed.error.kind() {
                 io::ErrorKind::NotFound => make_directory(to.parent().unwrap_or(to))?,
@@ -358,16 +366,10 @@ impl Inner {
             }
             failed.file.persist(to).map_err(|failed| failed.error)?;
         }
-        self.added.fetch_add(gc::charge(size), Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Writes to the ledger what was added. A lost note only makes the next eviction come late.
-    fn flush(&self) {
-        let added = self.added.swap(0, Ordering::Relaxed);
-        if added > 0 {
-            let _ = Ledger::new(self.root.join(SIZE)).add(&json!({ "bytes": added }));
+        if is_new {
+            self.added.count(digest, size);
         }
+        Ok(())
     }
 }
 
