@@ -1,7 +1,8 @@
 //! Entries of the action cache: encoded `ActionResult` messages with where they come from.
 
+use crate::cache::MAX_STREAM;
 use crate::key::Action;
-use crate::proto::{self, reapi};
+use crate::proto::{self, Shape, reapi};
 use crate::result::{ActionResult, OutputDirectory, OutputFile, OutputLink};
 use crate::sign::{Signature, SigningKey, TrustedKeys};
 use airtight_policy::{ActionDigest, Verified};
@@ -15,6 +16,9 @@ const PROVENANCE: &str = "airtight.dev/airtight.v1.Provenance";
 
 /// The most path sets that are kept under one weak key.
 pub(crate) const MAX_PATH_SETS: usize = 16;
+
+/// The most messages that an entry is taken with: each output has up to three.
+const MAX_MESSAGES: usize = 200_000;
 
 /// Where a result comes from. All of it is in the signature.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -146,8 +150,7 @@ impl Entry {
         strong: &ActionDigest,
         trusted: &TrustedKeys,
     ) -> Result<Entry, Damage> {
-        let message = reapi::ActionResult::decode(bytes)
-            .map_err(|error| Damage::Garbage(error.to_string()))?;
+        let message = message(bytes, MAX_MESSAGES)?;
         if message.exit_code != 0 {
             return Err(Damage::Failed(message.exit_code));
         }
@@ -163,6 +166,19 @@ impl Entry {
             .map_err(Damage::Signature)?;
         Ok(Entry { result, provenance, signer })
     }
+}
+
+/// Decodes an `ActionResult` of at most `most` messages.
+fn message(bytes: &[u8], mut most: usize) -> Result<reapi::ActionResult, Damage> {
+    const PROPERTIES: Shape = Shape(&[(1, Shape(&[]))]);
+    const FILE: Shape = Shape(&[(2, Shape(&[])), (7, PROPERTIES)]);
+    const DIRECTORY: Shape = Shape(&[(3, Shape(&[]))]);
+    const LINK: Shape = Shape(&[(4, PROPERTIES)]);
+    const METADATA: Shape = Shape(&[(11, Shape(&[]))]);
+    const RESULT: Shape =
+        Shape(&[(2, FILE), (3, DIRECTORY), (9, METADATA), (10, LINK), (11, LINK), (12, LINK)]);
+    proto::count(bytes, &RESULT, &mut most).map_err(Damage::Garbage)?;
+    reapi::ActionResult::decode(bytes).map_err(|error| Damage::Garbage(error.to_string()))
 }
 
 /// Our message among the metadata.
@@ -221,7 +237,12 @@ fn result(message: &reapi::ActionResult, action: &Action) -> Result<ActionResult
     }
     let stream = |name: &str, raw: &[u8], found: Option<&reapi::Digest>| match (raw, found) {
         ([], None) => Ok(None),
-        ([], Some(_)) => digest(found, name).map(Some),
+        ([], Some(_)) => match digest(found, name)? {
+            digest if digest.size() > MAX_STREAM => {
+                Err(Damage::Outputs(format!("{name} is larger than {MAX_STREAM} bytes")))
+            }
+            digest => Ok(Some(digest)),
+        },
         _ => Err(Damage::Outputs(format!("{name} is inline"))),
     };
     result.stdout = stream("stdout", &message.stdout_raw, message.stdout_digest.as_ref())?;
@@ -296,8 +317,7 @@ pub(crate) fn encode_path_sets(sets: &[Digest]) -> Vec<u8> {
 /// Reads a list of path sets. It needs no proof: a set that no verified run had leads to a strong
 /// key under which nothing stands.
 pub(crate) fn decode_path_sets(bytes: &[u8]) -> Result<Vec<Digest>, Damage> {
-    let message =
-        reapi::ActionResult::decode(bytes).map_err(|error| Damage::Garbage(error.to_string()))?;
+    let message = message(bytes, MAX_MESSAGES)?;
     let files = message.output_files.iter().take(MAX_PATH_SETS);
     files
         .map(|file| {

@@ -110,6 +110,14 @@ impl Judge<'_> {
             || self.declared.roles(path).any(Roles::ABOVE_OUTPUT)
     }
 
+    /// Whether a run can depend on `path` at all, by what it is: [`Judge::dependencies`] has no
+    /// others.
+    pub fn may_depend_on(&self, path: &[u8]) -> bool {
+        path.starts_with(b"/")
+            && !matches!(self.declared.scope(path), Scope::Ignored | Scope::Host)
+            && !self.makes(path)
+    }
+
     /// Everything that the recorded run depended on, sorted: content of files, absent names,
     /// members of directories, texts of links. Left out is what the action made itself, what the
     /// policy ignores, and the state of the host (which is told as H004).
@@ -124,10 +132,7 @@ impl Judge<'_> {
         let mut found = Vec::new();
         for (id, facts) in tree.all_facts() {
             let path = tree.path(id);
-            if !path.starts_with(b"/")
-                || matches!(self.declared.scope(path), Scope::Ignored | Scope::Host)
-                || self.makes(path)
-            {
+            if !self.may_depend_on(path) {
                 continue;
             }
             // What comes later is the action's own work.

@@ -1,5 +1,6 @@
 //! Path sets: what a verified run depended on beside the declared inputs.
 
+use crate::proto::{Shape, count};
 use airtight_policy::{Dependency, Need};
 use prost::Message;
 use std::ffi::OsStr;
@@ -8,6 +9,10 @@ use std::path::{Path, PathBuf};
 
 /// The most entries of a path set that is believed.
 const MAX_ENTRIES: usize = 1 << 20;
+
+/// How long its paths may be altogether, in bytes. What they share is encoded once, so that few
+/// bytes can stand for many.
+const MAX_TEXT: usize = 64 << 20;
 
 /// The longest path that the kernel takes, PATH_MAX.
 const MAX_PATH: usize = 4096;
@@ -124,11 +129,11 @@ impl PathSet {
     /// When the bytes are not exactly what [`PathSet::encode`] gives for some set.
     pub fn decode(bytes: &[u8]) -> Result<PathSet, PathSetError> {
         let bad = |what: &str| PathSetError(what.to_owned());
+        let mut budget = MAX_ENTRIES;
+        count(bytes, &Shape(&[(1, Shape(&[]))]), &mut budget).map_err(|what| bad(&what))?;
         let set = wire::PathSet::decode(bytes).map_err(|error| bad(&error.to_string()))?;
-        if set.entries.len() > MAX_ENTRIES {
-            return Err(bad("too many paths"));
-        }
         let mut paths: Vec<KeyPath> = Vec::with_capacity(set.entries.len());
+        let mut text = 0;
         for entry in set.entries {
             let wanted = entry.wanted();
             let last = paths.last().map(|last| last.path.as_slice()).unwrap_or_default();
@@ -136,6 +141,10 @@ impl PathSet {
             let kept = last.get(..keep).ok_or_else(|| bad("keeps more than there is"))?;
             if kept.len() + entry.rest.len() > MAX_PATH {
                 return Err(bad("a path is too long"));
+            }
+            text += kept.len() + entry.rest.len();
+            if text > MAX_TEXT {
+                return Err(bad("its paths are too long altogether"));
             }
             let path = KeyPath { path: [kept, &entry.rest].concat(), wanted };
             if wanted == Wanted::Unknown {

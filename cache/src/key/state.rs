@@ -133,6 +133,11 @@ impl<'a> Look<'a> {
 
     fn look(&self, key: &KeyPath) -> State {
         let path = key.locate(self.workspace);
+        // A set may come from anybody, and there are files without an end.
+        if key.wanted != Wanted::Workspace && !self.judge.may_depend_on(path.as_os_str().as_bytes())
+        {
+            return State::Error(0);
+        }
         let look = || -> io::Result<State> {
             Ok(match key.wanted {
                 Wanted::Absent => {

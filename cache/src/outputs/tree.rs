@@ -2,7 +2,7 @@
 //! it once, named by the digest of its own encoding.
 
 use super::path::{check_name, check_target};
-use crate::proto::{digest as wire, from_digest, reapi as api};
+use crate::proto::{Shape, count, digest as wire, from_digest, reapi as api};
 use airtight_recording::Digest;
 use bazel_remote_apis::google::protobuf::UInt32Value;
 use prost::Message;
@@ -98,10 +98,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Directory, String> {
     if bytes.len() as u64 > MAX_TREE {
         return Err(format!("a tree of {} bytes; the limit is {MAX_TREE}", bytes.len()));
     }
-    // An empty message of two bytes becomes a hundred in memory, so they are counted first. A
-    // directory has three: its entry, its own message, its mode.
+    // A directory has three messages: its entry, its own message, its mode.
     let mut budget = 3 * MAX_NODES;
-    count(bytes, TREE, &mut budget)?;
+    count(bytes, &TREE, &mut budget).map_err(|what| format!("not a tree: {what}"))?;
     let tree = api::Tree::decode(bytes).map_err(|error| format!("not a tree: {error}"))?;
     let root = tree.root.ok_or("a tree without a root")?;
     let mut children = HashMap::new();
@@ -118,35 +117,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Directory, String> {
     Ok(root)
 }
 
-/// Which fields of a message hold messages that can be repeated, and their own such fields.
-struct Shape(&'static [(u32, Shape)]);
-
 const NODE: &[(u32, Shape)] = &[(4, PROPERTIES), (5, PROPERTIES), (6, PROPERTIES)];
 const PROPERTIES: Shape = Shape(&[(1, Shape(&[]))]);
 const DIRECTORY: Shape =
     Shape(&[(1, Shape(NODE)), (2, Shape(NODE)), (3, Shape(NODE)), (5, PROPERTIES)]);
 const TREE: Shape = Shape(&[(1, DIRECTORY), (2, DIRECTORY)]);
-
-/// Counts the messages in an encoded one.
-fn count(mut bytes: &[u8], shape: Shape, budget: &mut usize) -> Result<(), String> {
-    use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
-    let bad = |error| format!("not a tree: {error}");
-    while !bytes.is_empty() {
-        let (tag, wire_type) = decode_key(&mut bytes).map_err(bad)?;
-        let inner = shape.0.iter().find(|(field, _)| *field == tag);
-        let (Some((_, inner)), WireType::LengthDelimited) = (inner, wire_type) else {
-            skip_field(wire_type, tag, &mut bytes, DecodeContext::default()).map_err(bad)?;
-            continue;
-        };
-        let length = decode_varint(&mut bytes).map_err(bad)?;
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let (message, rest) = bytes.split_at_checked(length).ok_or("a tree that is cut off")?;
-        *budget = budget.checked_sub(1).ok_or("a tree with too many entries")?;
-        count(message, Shape(inner.0), budget)?;
-        bytes = rest;
-    }
-    Ok(())
-}
 
 /// How large a directory with everything in it is. A tree names each directory once, but may have
 /// it in many places: what counts is what comes of it.

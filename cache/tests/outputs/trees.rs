@@ -137,7 +137,7 @@ fn a_tree_that_explodes_is_bounded() -> Outcome {
     let mut bytes = vec![0x0a];
     prost::encoding::encode_varint(empty.len() as u64, &mut bytes);
     bytes.extend(empty);
-    assert_eq!(check_tree(&bytes), Err("a tree with too many entries".into()));
+    assert_eq!(check_tree(&bytes), Err("not a tree: too many entries".into()));
     Ok(())
 }
 
