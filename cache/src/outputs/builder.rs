@@ -55,6 +55,9 @@ pub(super) fn open_blob(store: &LocalStore, digest: &Digest) -> Result<File, Fau
     }
 }
 
+/// How many bytes are copied at once.
+const PART: usize = 128 << 10;
+
 /// Builds outputs under the names it is given.
 pub(super) struct Builder<'a> {
     store: &'a LocalStore,
@@ -87,14 +90,14 @@ impl<'a> Builder<'a> {
         }
         let found = if self.options.hard_links && link(&blob, mode, dir, name) {
             self.restored.linked += 1;
-            digest_of((&mut blob).take(digest.size() + 1))?
+            digest_of((&mut blob).take(digest.size().saturating_add(1)))?
         } else {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
             let file = rustix::fs::openat(dir, name, flags | OFlags::CLOEXEC, OWN_FILE)?;
             let mut file = File::from(file);
             let found = if rustix::fs::ioctl_ficlone(&file, &blob).is_ok() {
                 self.restored.cloned += 1;
-                digest_of((&mut file).take(digest.size() + 1))?
+                digest_of((&mut file).take(digest.size().saturating_add(1)))?
             } else {
                 self.copy(&mut blob, &mut file, digest.size())?
             };
@@ -112,8 +115,10 @@ impl<'a> Builder<'a> {
 
     /// Copies at most one byte more than `size`, and says what it has copied.
     fn copy(&mut self, from: &mut File, to: &mut File, size: u64) -> io::Result<Digest> {
-        self.buffer.resize(128 << 10, 0);
-        let mut from = from.take(size + 1);
+        // Most files are small, and clearing a large buffer takes longer than they do.
+        let part = usize::try_from(size.saturating_add(1)).map_or(PART, |size| size.min(PART));
+        self.buffer.resize(part.max(self.buffer.len()), 0);
+        let mut from = from.take(size.saturating_add(1));
         let mut hasher = Hasher::new();
         loop {
             match from.read(&mut self.buffer) {

@@ -326,7 +326,8 @@ impl Collector<'_> {
             // It has none, or the file system knows none.
             Err(_) => {}
         }
-        let digest = self.scan(&mut file, path).map_err(unreadable(path))?;
+        let size = u64::try_from(before.st_size).unwrap_or(0);
+        let digest = self.scan(&mut file, size, path).map_err(unreadable(path))?;
         self.store.insert_file(&file, &digest).map_err(|error| match error.is_damage() {
             // What came is not what was hashed a moment ago.
             true => refused(path, Refusal::Changed),
@@ -340,12 +341,14 @@ impl Collector<'_> {
     }
 
     /// The digest of a file, which is searched for the needles on the way.
-    fn scan(&mut self, file: &mut File, path: &str) -> io::Result<Digest> {
+    fn scan(&mut self, file: &mut File, size: u64, path: &str) -> io::Result<Digest> {
         let longest = self.needles.iter().map(|(_, finder)| finder.needle().len()).max();
         // So much of the last part is looked at again: a needle may lie across.
         let overlap = longest.unwrap_or(1) - 1;
         let mut wanted: Vec<&(usize, Finder<'_>)> = self.needles.iter().collect();
-        self.buffer.resize(overlap + PART, 0);
+        // One byte more than the file has, to see its end.
+        let part = usize::try_from(size + 1).map_or(PART, |size| size.min(PART));
+        self.buffer.resize((overlap + part).max(self.buffer.len()), 0);
         let mut hasher = Hasher::new();
         let mut kept = 0;
         loop {
