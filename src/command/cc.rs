@@ -22,8 +22,8 @@ use std::process;
 /// For gcc and clang, in place of ccache: the action's inputs are the source on the command line
 /// and what the depfile names, its outputs the object and what else was asked for. When no depfile
 /// is asked for, the compiler writes one for Airtight alone. So what the compiler reads of the
-/// workspace and does not tell its depfile is a finding: a file of `.incbin`, a profile, a plugin
-/// and its settings. `--in` declares it.
+/// workspace and does not tell its depfile is a finding: a file of `.incbin`, a profile, a header
+/// that gcc has precompiled, a plugin and its settings. `--in` declares it.
 ///
 /// A command line that is not the compilation of one source into files (linking, preprocessing, a
 /// question to the compiler, anything that is not understood) is executed as it is, untraced, with

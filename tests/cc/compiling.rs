@@ -140,7 +140,12 @@ fn what_the_depfile_does_not_tell_is_a_finding() {
         // Declared.
         site.quiet(&format!("airtight cc --in logo {compiler} -c b.c -o {compiler}.o"));
     }
-    // So are a profile and a specs file.
+    // So are a header that gcc has precompiled, and a specs file.
+    site.quiet("gcc -x c-header -c src/a.h -o src/a.h.gch");
+    let said = site.ends(120, "airtight cc gcc -c src/a.c -o a.o");
+    assert!(said.contains("undeclared read of src/a.h.gch"), "{said}");
+    site.quiet("airtight cc --in src/*.gch gcc -c src/a.c -o a.o");
+    site.remove("src/a.h.gch");
     site.write("my.specs", "*asm:\n+ \n\n");
     let said = site.ends(120, "airtight cc gcc -specs=my.specs -c src/a.c -o a.o");
     assert!(said.contains("undeclared read of my.specs"), "{said}");
