@@ -25,6 +25,16 @@ show() {
     fi
 }
 
+# A cache of its own, so that it shows the same every time.
+AIRTIGHT_CACHE_DIR=$(mktemp -d)
+export AIRTIGHT_CACHE_DIR
+trap 'rm -rf "$AIRTIGHT_CACHE_DIR"' EXIT
+
 show macro-include 120 airtight run --spec action.json
 echo
 show clean 0 airtight run --spec action.json
+echo
+rm -f clean/build/hello.o
+show clean 0 airtight run --spec action.json
+show clean 0 ls build
+show clean 0 airtight cache stats
