@@ -316,6 +316,13 @@ fn a_wrong_ledger_throws_nothing_out() -> Outcome {
         store.put_entry(&blobs[0], &n.to_le_bytes())?;
     }
     assert_eq!(store.trim(limit), None, "one entry");
+    // What a collection has found is not counted again.
+    store.gc(limit, &mut |_, _| {})?;
+    let blob = store.put_bytes(&[7; 600_000])?;
+    store.gc(limit, &mut |_, _| {})?;
+    assert_eq!(store.trim(limit), None);
+    store.discard_blob(&blob);
+    store.gc(limit, &mut |_, _| {})?;
     let ledger = store.root().join("size-v1");
     for wrong in ["", "garbage", r#"{"parts":{"f":999999999999}}"#, r#"{"known":1,"parts":7}"#] {
         fs::write(&ledger, wrong)?;

@@ -81,6 +81,8 @@ impl LocalStore {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<GcReport, StoreError> {
         let mut report = GcReport::default();
+        // Or what is about to be found would be counted once more later.
+        self.0.flush();
         self.remove_temporary(SystemTime::now(), &mut report);
         self.remove_old_buckets(SystemTime::now(), &mut report);
         let mut items = self.items(None, progress)?;

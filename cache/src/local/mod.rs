@@ -18,7 +18,7 @@
 //! **Power loss.** Nothing wrong can be served, synced or not: whoever reads a blob hashes it, and
 //! an entry's frame has a checksum, so what a crash has cut short is a miss. Syncing would only save
 //! the results of the last seconds from being lost, and has its price: 0.2 ms for each file on an
-//! idle virtual disk, 0.4 to 4 ms while compilers run beside it, against 0.01 to 0.2 ms without. So
+//! idle virtual disk, 4 to 14 ms while compilers run beside it, against 0.01 to 0.2 ms without. So
 //! files are synced only with [`StoreOptions::durable`], and even then not what comes from a remote
 //! ([`LocalStore::incoming`], [`LocalStore::copy_entry`]), which still has it. Directories never
 //! are: a lost name is a mere miss. Reading syncs nothing.
