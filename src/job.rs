@@ -15,7 +15,7 @@ use crate::recorder::{Format, Recorder};
 use crate::report::Report;
 use crate::scratch::Scratch;
 use crate::untraced;
-use airtight_cache::stats::NotCachedReason;
+use airtight_cache::stats::{MissReason, NotCachedReason};
 use airtight_cache::{Hit, Miss};
 use airtight_policy::{Declaration, Depfile, Reaction, Rule, Verdict};
 use airtight_recording::{Access, Exit, HostKind, Index, Kind, Op, Recording, Sink};
@@ -69,7 +69,14 @@ impl Job {
         };
         let status = match found {
             Some(hit) if !sampled => replay(&hit),
-            known => self.execute_and_keep(&session, known, config, printer),
+            known => {
+                if known.is_some() {
+                    session.cache.count(|counters| counters.miss(MissReason::Sampled));
+                } else if again || self.repeat > 1 {
+                    session.cache.count(|counters| counters.miss(MissReason::Refreshed));
+                }
+                self.execute_and_keep(&session, known, config, printer)
+            }
         };
         session.end(printer);
         status

@@ -96,6 +96,8 @@ impl Cache {
             Some(mut hit) => {
                 hit.notes = notes;
                 match &hit.remote {
+                    // What is done with it is the caller's to count.
+                    _ if restore == Restore::Nothing => {}
                     None => counters.local_hits += 1,
                     Some(name) => {
                         counters.remote_hits += 1;

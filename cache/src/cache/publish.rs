@@ -9,6 +9,7 @@ use crate::local::StoreError;
 use crate::outputs::{self, CollectError};
 use crate::remote::{Guarded, Remote, RemoteError};
 use crate::result::ActionResult;
+use crate::stats::NotCachedReason;
 use airtight_policy::{ActionDigest, Judge, Verified};
 use airtight_recording::{Digest, Recording};
 use bytes::Bytes;
@@ -32,7 +33,6 @@ pub struct Sealed {
     paths: PathSet,
     set: Digest,
     result: ActionResult,
-    blobs: Vec<Digest>,
     names_workspace: Vec<String>,
 }
 
@@ -106,7 +106,7 @@ impl Cache {
                 .map_err(unfit)?;
         let mut names_workspace: Vec<String> =
             collected.contains.into_iter().map(|found| found.path).collect();
-        let (mut result, mut blobs) = (collected.result, collected.blobs);
+        let mut result = collected.result;
         for (name, bytes, slot) in [
             ("standard output", streams.stdout, &mut result.stdout),
             ("standard error", streams.stderr, &mut result.stderr),
@@ -129,7 +129,6 @@ impl Cache {
                 .put_bytes(bytes)
                 .map_err(|error| NotCacheable::Store { what: error.to_string() })?;
             *slot = Some(digest);
-            blobs.push(digest);
         }
         names_workspace.dedup();
         let dependencies = judge.dependencies(recording);
@@ -146,7 +145,7 @@ impl Cache {
             .put_bytes(&encoded)
             .map_err(|error| NotCacheable::Store { what: error.to_string() })?;
         let weak = action.weak();
-        Ok(Sealed { weak, strong, paths, set, result, blobs, names_workspace })
+        Ok(Sealed { weak, strong, paths, set, result, names_workspace })
     }
 
     /// Publishes a sealed result, and uses the proof up: first all blobs, then the messages that
@@ -200,23 +199,18 @@ impl Cache {
         let key = self.options.signing.as_ref();
         let entry = Entry::encode(&verified, action, &sealed.result, provenance, key);
         let messages = [action.command(), action.weak_action(), &sealed.strong];
-        if self.options.push {
-            for message in messages {
-                self.local.put_bytes(&message.bytes().unwrap_or_default())?;
-            }
-            self.local.put_entry(&sealed.strong.digest(), &entry)?;
-            self.list_path_set(&sealed.weak, &sealed.set)?;
-            self.counters().published += 1;
-            self.push(
-                action,
-                &sealed.set,
-                sealed.strong.clone(),
-                entry.into(),
-                &sealed.blobs,
-                false,
-            )?;
+        if !self.options.push {
+            self.counters().not_cached(NotCachedReason::Disabled);
+            return Ok(());
         }
-        Ok(())
+        for message in messages {
+            self.local.put_bytes(&message.bytes().unwrap_or_default())?;
+        }
+        self.local.put_entry(&sealed.strong.digest(), &entry)?;
+        self.list_path_set(&sealed.weak, &sealed.set)?;
+        self.counters().published += 1;
+        let strong = sealed.strong.clone();
+        self.push(action, &sealed.set, strong, entry.into(), &sealed.result, false)
     }
 
     /// Sends a result that the local store has to the remotes that lack it.
@@ -228,9 +222,7 @@ impl Cache {
         entry: Bytes,
         result: &ActionResult,
     ) -> Result<(), PublishError> {
-        let Ok((blobs, false)) = outputs::blobs(result, &self.local) else { return Ok(()) };
-        let blobs: Vec<Digest> = blobs.into_iter().collect();
-        self.push(action, set, strong, entry, &blobs, true)
+        self.push(action, set, strong, entry, result, true)
     }
 
     /// Stores a result in every remote that takes it and lacks it.
@@ -240,12 +232,18 @@ impl Cache {
         set: &Digest,
         strong: Blob,
         entry: Bytes,
-        blobs: &[Digest],
+        result: &ActionResult,
         known: bool,
     ) -> Result<(), PublishError> {
         if !self.options.push || !self.options.remotes.iter().any(|remote| remote.push) {
             return Ok(());
         }
+        let (Ok((blobs, false)), Ok(directories)) =
+            (outputs::blobs(result, &self.local), outputs::directories(result, &self.local))
+        else {
+            // Evicted already.
+            return Ok(());
+        };
         let Beyond { runtime, remotes, .. } = self.beyond()?;
         let (weak, key) = (action.weak(), strong.digest());
         let mut all = vec![action.command().clone(), action.weak_action().clone(), strong];
@@ -254,7 +252,8 @@ impl Cache {
                 all.push(Blob::file(file, *digest));
             }
         }
-        let package = Package { blobs: all, strong: key, entry, weak, set: *set, known };
+        let package =
+            Package { blobs: all, directories, strong: key, entry, weak, set: *set, known };
         let pushes = remotes.iter().filter(|remote| remote.pushes()).map(|remote| async {
             if package.push(&remote.for_action()).await.is_ok() {
                 self.counters().remote(remote.name()).published += 1;
@@ -268,6 +267,8 @@ impl Cache {
 /// Everything that makes a result findable.
 struct Package {
     blobs: Vec<Blob>,
+    /// For the remotes that want them.
+    directories: Vec<Blob>,
     strong: Digest,
     entry: Bytes,
     weak: Digest,
@@ -282,6 +283,9 @@ impl Package {
             return Ok(());
         }
         remote.put_blobs(&self.blobs).await?;
+        if remote.wants_directories() && !self.directories.is_empty() {
+            remote.put_blobs(&self.directories).await?;
+        }
         remote.put_entry(&self.strong, self.entry.clone()).await?;
         // A remote that is only pushed to is not asked; its list is then replaced.
         let known = remote.get_entry(&self.weak).await.ok().flatten();

@@ -26,8 +26,8 @@ mod transaction;
 mod tree;
 
 pub use collect::{CollectError, Collected, Found, Refusal, collect};
-pub(crate) use needed::blobs;
 pub use needed::{Needed, needed};
+pub(crate) use needed::{blobs, directories};
 pub use restore::{RestoreError, RestoreOptions, Restored, restore};
 pub use room::is_temporary;
 pub use tree::{MAX_DEPTH, MAX_NODES, MAX_TREE};

@@ -2,6 +2,7 @@
 
 use super::restore::{RestoreError, read_tree};
 use super::tree;
+use crate::blob::Blob;
 use crate::local::LocalStore;
 use crate::result::ActionResult;
 use airtight_recording::Digest;
@@ -65,4 +66,18 @@ pub(crate) fn blobs(
         }
     }
     Ok((blobs, more))
+}
+
+/// The messages of all directories below those of `result`, each once for each of these. Airtight
+/// has no use for them, as they stand in the trees.
+pub(crate) fn directories(
+    result: &ActionResult,
+    store: &LocalStore,
+) -> Result<Vec<Blob>, RestoreError> {
+    let mut messages = Vec::new();
+    for output in &result.directories {
+        let directory = read_tree(&output.path, &output.tree, store)?;
+        messages.extend(tree::below(&directory).into_iter().map(Blob::of));
+    }
+    Ok(messages)
 }

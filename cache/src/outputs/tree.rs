@@ -51,6 +51,13 @@ pub(super) fn encode(directory: &Directory) -> Vec<u8> {
     api::Tree { root: Some(root), children }.encode_to_vec()
 }
 
+/// The encoded `Directory` messages of everything below a directory, each once.
+pub(super) fn below(directory: &Directory) -> Vec<Vec<u8>> {
+    let mut children = Vec::new();
+    message(directory, &mut children, &mut HashSet::new());
+    children.iter().map(Message::encode_to_vec).collect()
+}
+
 fn message(
     directory: &Directory,
     children: &mut Vec<api::Directory>,

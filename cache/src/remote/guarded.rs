@@ -301,6 +301,10 @@ impl Remote for Guarded {
         self.guard(Way::Push, &mut Simple(|| self.inner.remote.missing(digests))).await
     }
 
+    fn wants_directories(&self) -> bool {
+        self.inner.remote.wants_directories()
+    }
+
     async fn put_blob(&self, blob: &Blob) -> Result<(), RemoteError> {
         self.may_push()?;
         let blob = blob.metered(&self.budget.sent);

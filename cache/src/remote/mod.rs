@@ -75,6 +75,12 @@ pub trait Remote: fmt::Debug + Send + Sync {
     /// Those of `digests` that the remote lacks, as far as it can tell.
     async fn missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, RemoteError>;
 
+    /// Whether it finds a result only when the messages of all directories below the outputs are
+    /// stored as well. The protocol doesn't ask for them, but buildbox-casd does.
+    fn wants_directories(&self) -> bool {
+        false
+    }
+
     /// Stores a blob.
     async fn put_blob(&self, blob: &Blob) -> Result<(), RemoteError>;
 

@@ -117,6 +117,10 @@ impl Remote for Grpc {
         self.find_missing(digests).await
     }
 
+    fn wants_directories(&self) -> bool {
+        true
+    }
+
     async fn put_blob(&self, blob: &Blob) -> Result<(), RemoteError> {
         self.write(&[blob]).await
     }
