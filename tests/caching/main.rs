@@ -2,5 +2,7 @@
 //! gets into it.
 
 mod misses;
+mod sharing;
 mod support;
+mod tiers;
 mod tools;
