@@ -106,7 +106,12 @@ fn put(staged: &Staged, room: &mut Room) -> Result<Old, Errno> {
             Err(error) => return Err(error),
         }
     }
-    // A file system that can't exchange, such as NFS.
+    put_aside(staged, room)
+}
+
+/// The same on a file system that can't exchange names, such as NFS.
+fn put_aside(staged: &Staged, room: &mut Room) -> Result<Old, Errno> {
+    let Staged { place: Place { dir, name, .. }, temporary, .. } = staged;
     let aside = room.name();
     let old = match rustix::fs::renameat(dir, name, dir, &aside) {
         Ok(()) => Old::Aside(aside.clone()),
@@ -155,5 +160,65 @@ impl Drop for Transaction {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+    /// A transaction with `new` staged for `name`, put into place without exchange.
+    fn staged(
+        dir: &std::path::Path,
+        name: &str,
+    ) -> Result<Transaction, Box<dyn std::error::Error>> {
+        let mut transaction = Transaction::new(Places::new(dir, true)?);
+        let place = transaction.places().find(name).map_err(|error| format!("{error:?}"))?;
+        transaction.stage(&place, |dir, temporary| rustix::fs::symlinkat("new", dir, temporary))?;
+        let Transaction { rooms, staged, done, .. } = &mut transaction;
+        let old = put_aside(&staged[0], &mut rooms[0].1)?;
+        rooms[0].1.release(&staged[0].temporary);
+        done.push(old);
+        Ok(transaction)
+    }
+
+    fn names(dir: &std::path::Path) -> Result<Vec<String>, std::io::Error> {
+        fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().display().to_string())).collect()
+    }
+
+    #[test]
+    fn without_exchange_the_old_is_replaced_or_put_back() -> Outcome {
+        let dir = tempfile::tempdir()?;
+        let (dir, out) = (dir.path(), dir.path().join("out"));
+        for old in ["nothing", "file", "directory"] {
+            for commit in [true, false] {
+                match old {
+                    "file" => fs::write(&out, "old")?,
+                    "directory" => fs::create_dir_all(out.join("old"))?,
+                    _ => {}
+                }
+                let transaction = staged(dir, "out")?;
+                assert_eq!(fs::read_link(&out)?.to_str(), Some("new"), "{old}");
+                if commit {
+                    transaction.commit().map_err(|(path, errno)| format!("{path}: {errno}"))?;
+                    assert_eq!(fs::read_link(&out)?.to_str(), Some("new"), "{old}");
+                    assert_eq!(names(dir)?, ["out"], "{old}");
+                    fs::remove_file(&out)?;
+                    continue;
+                }
+                drop(transaction);
+                match old {
+                    "file" => assert_eq!(fs::read(&out)?, b"old"),
+                    "directory" => assert!(out.join("old").is_dir()),
+                    _ => assert!(!out.exists()),
+                }
+                assert_eq!(names(dir)?.len(), usize::from(old != "nothing"), "{old}");
+                let _ = fs::remove_file(&out).or_else(|_| fs::remove_dir_all(&out));
+            }
+        }
+        Ok(())
     }
 }

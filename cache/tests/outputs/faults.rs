@@ -266,3 +266,32 @@ fn when_one_can_t_be_put_into_place_none_is() -> Outcome {
     assert_eq!(snapshot(&bench.other())?, before);
     Ok(())
 }
+
+#[test]
+fn a_directory_that_can_t_be_written_or_listed() -> Outcome {
+    let bench = Bench::new()?;
+    bench.file("a", 0o644, "a")?;
+    bench.file("closed/b", 0o644, "b")?;
+    let outputs = ["a", "closed/b"];
+    let result = bench.collect(&outputs)?.result;
+    let closed = bench.other().join("closed");
+    fs::create_dir(&closed)?;
+    let mode =
+        |mode| fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(mode));
+    mode(0o555)?;
+    let before = snapshot(&bench.other())?;
+    match bench.restore(&result, &outputs) {
+        Err(RestoreError::System { path, .. }) => {
+            assert_eq!(path, "closed/b");
+            assert_eq!(snapshot(&bench.other())?, before);
+        }
+        other => assert!(other.is_ok() && crate::support::is_root()),
+    }
+    // What can't be listed can still be written to.
+    mode(0o300)?;
+    bench.restore(&result, &outputs)?;
+    mode(0o755)?;
+    assert_eq!(fs::read(closed.join("b"))?, b"b");
+    assert_eq!(snapshot(&closed)?.len(), 1);
+    Ok(())
+}
