@@ -208,12 +208,14 @@ pub(crate) fn full(declaration: &Declaration, name: &[u8]) -> PathBuf {
 }
 
 /// Deletes the declared outputs, so that what stands there afterwards was made by this run, and
-/// so that reading an old one fails or is seen (R008). What is also an input stays.
+/// so that reading an old one fails or is seen (R008). What is also an input stays. Gives what
+/// was deleted.
 ///
 /// # Errors
 /// When an output can't be deleted, or is a directory that holds the workspace, the current
 /// directory or a declared input.
-pub(crate) fn delete_outputs(declaration: &Declaration) -> Result<(), Error> {
+pub(crate) fn delete_outputs(declaration: &Declaration) -> Result<Vec<PathBuf>, Error> {
+    let mut deleted = Vec::new();
     let inputs: Vec<PathBuf> = [&declaration.files, &declaration.directories]
         .into_iter()
         .flatten()
@@ -244,9 +246,12 @@ pub(crate) fn delete_outputs(declaration: &Declaration) -> Result<(), Error> {
         } else if kind.is_file() || kind.is_symlink() {
             std::fs::remove_file(&path)
                 .map_err(Error::file(&path, "can't delete the old output"))?;
+        } else {
+            continue;
         }
+        deleted.push(path);
     }
-    Ok(())
+    Ok(deleted)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod printer;
 mod recorder;
 mod report;
 mod scratch;
+mod serve;
 mod untraced;
 
 use std::process::ExitCode;

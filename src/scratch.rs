@@ -63,16 +63,31 @@ impl Drop for Scratch {
 /// # Errors
 /// When the directory for temporary files can't be found.
 pub(crate) fn path(declaration: &Declaration, argv: &[OsString]) -> Result<PathBuf, Error> {
-    let base = std::env::temp_dir();
-    let base =
-        fs::canonicalize(&base).map_err(Error::file(&base, "can't use it for temporary files"))?;
     let mut action = [declaration.workspace.as_slice(), &declaration.cwd].join(&0);
     for word in argv {
         action.push(0);
         action.extend_from_slice(word.as_bytes());
     }
     let digest = Digest::of(&action).to_string();
-    Ok(base.join(format!("airtight-{}", Uid::effective())).join(&digest[..16]))
+    Ok(place()?.join(&digest[..16]))
+}
+
+/// Where all of them are.
+fn place() -> Result<PathBuf, Error> {
+    let base = std::env::temp_dir();
+    let base =
+        fs::canonicalize(&base).map_err(Error::file(&base, "can't use it for temporary files"))?;
+    Ok(base.join(format!("airtight-{}", Uid::effective())))
+}
+
+/// A directory for temporary files that is ours alone.
+///
+/// # Errors
+/// When it can't be made, or someone else owns it.
+pub(crate) fn base() -> Result<PathBuf, Error> {
+    let place = place()?;
+    make_private(&place).map_err(Error::file(&place, "can't use it for temporary files"))?;
+    Ok(place)
 }
 
 /// What came of an attempt to have a directory for oneself.
@@ -117,7 +132,7 @@ fn claim(path: PathBuf) -> io::Result<Claim> {
 }
 
 /// A directory that is ours alone: /tmp belongs to everybody, and its names can be guessed.
-fn make_private(base: &Path) -> io::Result<()> {
+pub(crate) fn make_private(base: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(base) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}

@@ -12,6 +12,7 @@ pub(crate) mod init;
 mod judging;
 pub(crate) mod man;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod trace;
 
 use crate::config::Config;

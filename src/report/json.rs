@@ -20,11 +20,20 @@ struct Document<'a> {
 }
 
 pub(super) fn text(report: &Report<'_>) -> Result<String, Error> {
-    crate::command::json(&Document {
+    crate::command::json(&document(report))
+}
+
+pub(super) fn value(report: &Report<'_>) -> Result<serde_json::Value, Error> {
+    serde_json::to_value(document(report))
+        .map_err(|error| Error::plain(format!("can't write JSON: {error}")))
+}
+
+fn document<'a>(report: &Report<'a>) -> Document<'a> {
+    Document {
         version: VERSION,
         airtight: env!("CARGO_PKG_VERSION"),
         cacheable: report.verdict.is_cacheable(),
         declared_at: report.declared_at,
         verdict: report.verdict,
-    })
+    }
 }

@@ -51,6 +51,23 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// The report for people, without colours.
+    ///
+    /// # Errors
+    /// As [`Report::text`].
+    pub(crate) fn plain(&self) -> Result<String, Error> {
+        let text = self.text(Format::Human)?;
+        Ok(anstream::adapter::strip_str(&text).to_string())
+    }
+
+    /// The report for programs.
+    ///
+    /// # Errors
+    /// When it can't be encoded.
+    pub(crate) fn value(&self) -> Result<serde_json::Value, Error> {
+        json::value(self)
+    }
+
     /// The findings that people see: without notes, unless all are asked for. Every program
     /// calls getrandom, so notes would make every clean run speak.
     fn findings(&self) -> impl Iterator<Item = &'a Finding> {

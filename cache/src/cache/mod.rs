@@ -72,6 +72,8 @@ pub struct Cache {
     options: CacheOptions,
     /// Remotes and what drives them, made when the first of them is needed.
     beyond: OnceLock<Beyond>,
+    /// Held while they are made, so that they are made once.
+    making: Mutex<()>,
     counters: Mutex<Counters>,
 }
 
@@ -92,8 +94,8 @@ impl Cache {
         let local = LocalStore::open(&options.directory)?;
         let digests = FileDigests::open(&local);
         options.remotes.iter().try_for_each(remote::check)?;
-        let (beyond, counters) = (OnceLock::new(), Mutex::default());
-        Ok(Cache { local, digests, options, beyond, counters })
+        let (beyond, making, counters) = (OnceLock::new(), Mutex::default(), Mutex::default());
+        Ok(Cache { local, digests, options, beyond, making, counters })
     }
 
     /// The local store.
@@ -108,6 +110,23 @@ impl Cache {
     /// When the file can't be read.
     pub fn hash(&self, path: &Path) -> io::Result<(Digest, Stamp)> {
         self.digests.digest(path)
+    }
+
+    /// The remotes in order: their names, whether results are taken from them, and stored in them.
+    pub fn remotes(&self) -> impl Iterator<Item = (String, bool, bool)> + '_ {
+        let CacheOptions { fetch, push, remotes, .. } = &self.options;
+        remotes.iter().map(move |remote| {
+            (remote::without_secrets(&remote.url), *fetch && remote.fetch, *push && remote.push)
+        })
+    }
+
+    /// What all processes have counted since the last reset, without what this one has not yet
+    /// written.
+    ///
+    /// # Errors
+    /// When the statistics can't be read.
+    pub fn totals(&self) -> io::Result<Counters> {
+        Stats::open(self.local.root()).read()
     }
 
     /// What remotes deserve to be warned of, each once.
@@ -156,6 +175,10 @@ impl Cache {
 
     /// The remotes, and the runtime that drives them.
     fn beyond(&self) -> Result<&Beyond, CacheError> {
+        if let Some(beyond) = self.beyond.get() {
+            return Ok(beyond);
+        }
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(beyond) = self.beyond.get() {
             return Ok(beyond);
         }

@@ -264,7 +264,7 @@ fn opener(options: &RemoteOptions) -> Result<Open, RemoteOptionsError> {
 
 /// A URL as it may be shown: without user information, query and fragment. Where a password itself
 /// holds the signs that end it, rather too much goes than too little.
-fn without_secrets(url: &str) -> String {
+pub(crate) fn without_secrets(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let rest = rest.rsplit('@').next().unwrap_or_default();
     let rest = rest.split(['?', '#']).next().unwrap_or_default();

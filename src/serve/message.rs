@@ -1,0 +1,457 @@
+//! What goes over the socket. docs/serve.md says the same for those who write clients.
+
+use airtight_policy::Spec;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The version of the protocol. It grows when a client of the old one would misunderstand.
+pub(super) const PROTOCOL: u32 = 1;
+
+/// The longest request in bytes: 16 MiB.
+pub(super) const MAX_MESSAGE: usize = 16 << 20;
+
+/// What a client calls one of its requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "an id is a text or a number from 0 on")]
+pub(super) enum Id {
+    Number(u64),
+    Text(String),
+}
+
+/// One line from a client, with one request in it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Message {
+    id: Id,
+    hello: Option<Hello>,
+    lookup: Option<Box<Lookup>>,
+    begin: Option<Box<Begin>>,
+    end: Option<End>,
+    abort: Option<Abort>,
+    stats: Option<Nothing>,
+    flush: Option<Nothing>,
+    shutdown: Option<Nothing>,
+}
+
+/// What of a broken message may still be read.
+#[derive(Debug, Default, Deserialize)]
+struct Envelope {
+    id: Option<Id>,
+}
+
+/// What a client wants.
+#[derive(Debug)]
+pub(super) enum Request {
+    Hello(Hello),
+    Lookup(Box<Lookup>),
+    Begin(Box<Begin>),
+    End(End),
+    Abort(Abort),
+    Stats,
+    Flush,
+    Shutdown,
+}
+
+/// A request without anything to say.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// The first request, for clients that care.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Hello {
+    /// The version that the client speaks.
+    pub(super) protocol: u32,
+}
+
+/// Where an action comes from.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Caller {
+    /// The root of the workspace, absolute.
+    pub(super) workspace: PathBuf,
+    /// The environment of the client: what the action inherits comes from here.
+    #[serde(default)]
+    pub(super) variables: BTreeMap<String, String>,
+    /// The umask of the client; that of the daemon if left out.
+    pub(super) umask: Option<u32>,
+}
+
+/// Look for a result.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lookup {
+    pub(super) action: Spec,
+    pub(super) caller: Caller,
+    /// Write the outputs.
+    #[serde(default = "yes")]
+    pub(super) restore: bool,
+}
+
+/// Look for a result, and prepare a run if there is none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Begin {
+    pub(super) action: Spec,
+    pub(super) caller: Caller,
+    /// Run the action even if its result is known.
+    #[serde(default)]
+    pub(super) refresh: bool,
+}
+
+/// Judge a run and publish its result.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct End {
+    pub(super) token: String,
+    /// Where the recording is, if not where the answer to `begin` said.
+    pub(super) recording: Option<PathBuf>,
+    /// How `airtight trace` ended: a code, or a signal as a negative number.
+    pub(super) exit: i32,
+    /// What the action wrote to standard output; left out if that is not known.
+    pub(super) stdout: Option<Stream>,
+    /// And to standard error.
+    pub(super) stderr: Option<Stream>,
+    /// The client has killed the action because it took too long.
+    #[serde(default)]
+    pub(super) timed_out: bool,
+    /// How long the action took; by the clock of the daemon if left out.
+    pub(super) duration_ms: Option<u64>,
+}
+
+/// Forget a run.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Abort {
+    pub(super) token: String,
+}
+
+/// Bytes of a standard stream: UTF-8, anything as base64, or a file that holds them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Stream {
+    Text(String),
+    Base64(String),
+    File(PathBuf),
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Stream {
+    pub(super) fn of(bytes: &[u8]) -> Stream {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Stream::Text(text.to_owned()),
+            Err(_) => Stream::Base64(STANDARD.encode(bytes)),
+        }
+    }
+
+    /// The bytes in base64.
+    pub(super) fn decode(text: &str) -> Result<Vec<u8>, Failure> {
+        STANDARD.decode(text).map_err(|error| Failure::new(Code::BadMessage, error.to_string()))
+    }
+}
+
+/// Reads one line. The id comes back with the failure where it can still be read.
+pub(super) fn parse(line: &[u8]) -> Result<(Id, Request), (Option<Id>, Failure)> {
+    // Serde takes a list for a struct, its fields in order.
+    if line.trim_ascii_start().first() != Some(&b'{') {
+        return Err((None, Failure::new(Code::BadMessage, "expected an object")));
+    }
+    let message: Message = serde_json::from_slice(line).map_err(|error| {
+        let envelope: Envelope = serde_json::from_slice(line).unwrap_or_default();
+        let failure = Failure {
+            code: Code::BadMessage,
+            message: error.to_string(),
+            column: Some(error.column()),
+            hints: Vec::new(),
+        };
+        (envelope.id, failure)
+    })?;
+    let Message { id, hello, lookup, begin, end, abort, stats, flush, shutdown } = message;
+    let mut requests = [
+        hello.map(Request::Hello),
+        lookup.map(Request::Lookup),
+        begin.map(Request::Begin),
+        end.map(Request::End),
+        abort.map(Request::Abort),
+        stats.map(|_| Request::Stats),
+        flush.map(|_| Request::Flush),
+        shutdown.map(|_| Request::Shutdown),
+    ]
+    .into_iter()
+    .flatten();
+    match (requests.next(), requests.next()) {
+        (Some(request), None) => Ok((id, request)),
+        (None, _) => Err((Some(id), Failure::new(Code::BadMessage, "no request in it"))),
+        _ => Err((Some(id), Failure::new(Code::BadMessage, "more than one request in it"))),
+    }
+}
+
+/// What kind of failure. The names are part of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Code {
+    /// No JSON, or no request of this protocol.
+    BadMessage,
+    /// Longer than 16 MiB.
+    TooLong,
+    /// A version of the protocol that is not spoken here.
+    Protocol,
+    /// The action can't be what it says.
+    BadAction,
+    /// No such token on this connection.
+    UnknownToken,
+    /// Too many tokens on this connection.
+    TooManyTokens,
+    /// The recording can't be read.
+    NoRecording,
+    /// The recording is not one of this run.
+    ForeignRecording,
+    /// A file of the action can't be used.
+    File,
+}
+
+/// Why a request was not carried out.
+#[derive(Debug, Serialize)]
+pub(super) struct Failure {
+    pub(super) code: Code,
+    pub(super) message: String,
+    /// Where in the line, from 1 on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) column: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) hints: Vec<String>,
+}
+
+impl Failure {
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Failure {
+        Failure { code, message: message.into(), column: None, hints: Vec::new() }
+    }
+
+    /// An error of the command's own.
+    pub(super) fn of(code: Code, error: &crate::error::Error) -> Failure {
+        Failure { code, message: error.to_string(), column: None, hints: error.hints() }
+    }
+}
+
+/// One line to a client.
+#[derive(Debug, Serialize)]
+pub(super) struct Reply {
+    /// That of the request; none if it could not be read.
+    pub(super) id: Option<Id>,
+    #[serde(flatten)]
+    pub(super) answer: Answer,
+}
+
+impl Reply {
+    /// The line.
+    pub(super) fn line(&self) -> Vec<u8> {
+        let mut line = serde_json::to_vec(self).unwrap_or_else(|_| b"{\"id\":null}".to_vec());
+        line.push(b'\n');
+        line
+    }
+}
+
+/// What a client is told.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answer {
+    Hello(Box<Welcome>),
+    Hit(Box<Hit>),
+    Miss(Miss),
+    Run(Box<Run>),
+    Judged(Box<Judged>),
+    Done(Done),
+    Stats(Box<Stats>),
+    Error(Failure),
+}
+
+/// Nothing more to say.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Done {
+    /// What remotes deserve to be warned of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) notes: Vec<String>,
+}
+
+/// Who serves.
+#[derive(Debug, Serialize)]
+pub(super) struct Welcome {
+    pub(super) version: &'static str,
+    pub(super) protocol: u32,
+    pub(super) pid: u32,
+    /// Whether there is a cache.
+    pub(super) cache: bool,
+    pub(super) remotes: Vec<Remote>,
+    /// Whether processes can be traced here.
+    pub(super) tracing: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) untraceable: Option<String>,
+}
+
+/// A remote store.
+#[derive(Debug, Serialize)]
+pub(super) struct Remote {
+    pub(super) name: String,
+    pub(super) fetch: bool,
+    pub(super) push: bool,
+}
+
+/// A result that was known.
+#[derive(Debug, Serialize)]
+pub(super) struct Hit {
+    /// `local`, or the name of a remote.
+    pub(super) from: String,
+    /// The strong key.
+    pub(super) key: String,
+    /// Whether the outputs were written.
+    pub(super) restored: bool,
+    /// The outputs, relative to the workspace.
+    pub(super) outputs: Vec<String>,
+    pub(super) stdout: Stream,
+    pub(super) stderr: Stream,
+    /// How long the action took when it ran, in milliseconds.
+    pub(super) duration_ms: u64,
+    pub(super) notes: Vec<String>,
+}
+
+/// No result is known.
+#[derive(Debug, Serialize)]
+pub(super) struct Miss {
+    pub(super) reason: &'static str,
+    /// The weak key, if the action can have one.
+    pub(super) key: Option<String>,
+    /// Why the action can't be cached at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) uncacheable: Option<String>,
+    pub(super) notes: Vec<String>,
+}
+
+/// How the client is to run the action.
+#[derive(Debug, Serialize)]
+pub(super) struct Run {
+    pub(super) token: String,
+    /// Why it is to be run.
+    #[serde(flatten)]
+    pub(super) miss: Miss,
+    pub(super) argv: Vec<String>,
+    /// The directory to run in.
+    pub(super) cwd: String,
+    /// The whole environment.
+    pub(super) environment: BTreeMap<String, String>,
+    /// An empty directory of the action's own; it is in `environment` as well.
+    pub(super) tmpdir: String,
+    pub(super) umask: u32,
+    /// Where the recording belongs.
+    pub(super) recording: String,
+    /// What was deleted of the outputs.
+    pub(super) deleted: Vec<String>,
+}
+
+/// What came of a run.
+#[derive(Debug, Serialize)]
+pub(super) struct Judged {
+    /// The exit code that `airtight run` would have had.
+    pub(super) exit: u8,
+    pub(super) published: bool,
+    /// The strong key, if it was published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<String>,
+    /// Why it was not published: a name of the statistics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'static str>,
+    /// The same in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) why: Option<String>,
+    /// The report for people; empty when there is nothing to tell.
+    pub(super) text: String,
+    /// The report as `--format json` has it.
+    pub(super) report: Value,
+    pub(super) notes: Vec<String>,
+}
+
+/// What has happened.
+#[derive(Debug, Serialize)]
+pub(super) struct Stats {
+    /// Milliseconds since the daemon began.
+    pub(super) uptime_ms: u64,
+    pub(super) connections: usize,
+    /// Requests that are not answered yet, this one included.
+    pub(super) in_flight: usize,
+    /// Runs that have begun and not ended.
+    pub(super) tokens: usize,
+    /// How many of each request came.
+    pub(super) requests: BTreeMap<&'static str, u64>,
+    /// What the store has counted since the last reset, by all processes.
+    pub(super) store: Value,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(line: &str) -> (Option<Id>, String) {
+        let (id, failure) = parse(line.as_bytes()).expect_err(line);
+        assert_eq!(failure.code, Code::BadMessage, "{line}");
+        (id, failure.message)
+    }
+
+    #[test]
+    fn one_request_with_an_id() {
+        for (line, id) in [
+            (r#"{"id":7,"stats":{}}"#, Id::Number(7)),
+            (r#"{"flush":{},"id":"seven"}"#, Id::Text("seven".into())),
+            (r#"{"id":0,"hello":{"protocol":1},"stats":null}"#, Id::Number(0)),
+        ] {
+            assert_eq!(parse(line.as_bytes()).expect(line).0, id);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place_and_the_id_where_there_is_one() {
+        let seven = Some(Id::Number(7));
+        for (line, id, what) in [
+            ("", None, "expected an object"),
+            ("nonsense", None, "expected an object"),
+            ("[7]", None, "expected an object"),
+            (r#"{"id":7,"stats":{}"#, None, "EOF while parsing an object at line 1 column 18"),
+            (r#"{"stats":{}}"#, None, "missing field `id` at line 1 column 12"),
+            (r#"{"id":7}"#, seven.clone(), "no request in it"),
+            (r#"{"id":7,"stats":{},"flush":{}}"#, seven.clone(), "more than one request in it"),
+            (
+                r#"{"id":7,"hello":{"protocol":"x"}}"#,
+                seven.clone(),
+                "invalid type: string \"x\", expected u32 at line 1 column 31",
+            ),
+            (
+                r#"{"id":-1,"stats":{}}"#,
+                None,
+                "an id is a text or a number from 0 on at line 1 column 8",
+            ),
+        ] {
+            assert_eq!(failure(line), (id, what.to_owned()), "{line}");
+        }
+        let (id, unknown) = failure(r#"{"id":7,"look":{}}"#);
+        assert_eq!(id, seven);
+        assert!(unknown.starts_with("unknown field `look`, expected one of"), "{unknown}");
+        let deep = format!(r#"{{"id":7,"lookup":{}"#, "[".repeat(100_000));
+        let (_, what) = failure(&deep);
+        assert!(what.contains("column"), "{what}");
+    }
+
+    #[test]
+    fn streams_are_text_where_they_can_be() {
+        assert_eq!(Stream::of("ä\n".as_bytes()), Stream::Text("ä\n".into()));
+        assert_eq!(Stream::of(b"\xff"), Stream::Base64("/w==".into()));
+        assert_eq!(Stream::decode("/w==").map_err(|failure| failure.message), Ok(vec![0xff]));
+        assert!(Stream::decode("?").is_err());
+    }
+}
