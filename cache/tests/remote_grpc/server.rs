@@ -154,11 +154,16 @@ impl Drop for Busy {
 impl Odd {
     /// To be called within the runtime.
     pub(crate) fn start(behaviour: Behaviour) -> Odd {
+        Odd::start_with(behaviour, Server::builder())
+    }
+
+    /// The same, by a server with other settings.
+    pub(crate) fn start_with(behaviour: Behaviour, mut server: Server) -> Odd {
         let state = Arc::new(State { behaviour: Mutex::new(behaviour), ..Default::default() });
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).expect("a free port");
         let address = incoming.local_addr().expect("its address");
         let service = Service(Arc::clone(&state));
-        let server = Server::builder()
+        let server = server
             .add_service(capabilities_server::CapabilitiesServer::new(service.clone()))
             .add_service(action_cache_server::ActionCacheServer::new(service.clone()))
             .add_service(content_addressable_storage_server::ContentAddressableStorageServer::new(

@@ -1,12 +1,14 @@
 //! TLS and credentials, by nginx in front of buildbox-casd.
 
+use crate::server::{Behaviour, Odd};
 use crate::support::{Store, blob, entry, options, run};
 use airtight_cache::Digest;
 use airtight_cache::remote::{Credentials, Remote, RemoteError, RemoteOptions, Secret, Tls, open};
 use airtight_test_servers::nginx::{self, Auth, Backend};
-use airtight_test_servers::{Casd, Nginx};
+use airtight_test_servers::{Casd, Certificates, Nginx};
 use std::fs;
 use std::path::{Path, PathBuf};
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 /// What is asked of a remote that has to work.
 async fn works(remote: &dyn Remote) {
@@ -84,6 +86,30 @@ fn a_certificate_of_our_own() {
         let key = options.tls.identity.as_ref().expect("a key").1.reveal();
         let secret = key.lines().nth(1).expect("a line of the key");
         assert!(!format!("{options:?}").contains(secret));
+    });
+}
+
+#[test]
+fn a_certificate_of_our_own_is_refused_in_the_handshake() {
+    let directory = tempfile::tempdir().unwrap();
+    let certificates = Certificates::create(directory.path());
+    run(async {
+        let (certificate, key) = certificates.server();
+        let tls = ServerTlsConfig::new()
+            .identity(Identity::from_pem(read(&certificate), read(&key)))
+            .client_ca_root(Certificate::from_pem(read(&certificates.authority())));
+        let server = Server::builder().tls_config(tls).unwrap();
+        let server = Odd::start_with(Behaviour::default(), server);
+        let mut options = options(&server.url().replace("grpc:", "grpcs:"));
+        options.tls.authorities = Some(read(&certificates.authority()));
+        for stranger in [None, identity(certificates.stranger())] {
+            options.tls.identity = stranger;
+            let error = error(&options).await;
+            let RemoteError::Denied(what) = &error else { panic!("{error:?}") };
+            assert!(what.contains("alert"), "{what}");
+        }
+        options.tls.identity = identity(certificates.client());
+        works(&*open(&options).unwrap()).await;
     });
 }
 

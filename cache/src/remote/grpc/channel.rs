@@ -1,9 +1,10 @@
 //! The connection: who we are, how many requests at once, and how long each may be idle.
 
 use super::address::Address;
+use super::dial::{Alarm, Dial};
 use super::progress::{Received, Sent, stalled};
 use crate::remote::flow::Flow;
-use crate::remote::{Credentials, RemoteOptions, Tls, tls};
+use crate::remote::{Credentials, RemoteOptions, Tls};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::future::poll_fn;
@@ -14,17 +15,18 @@ use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tonic::codegen::{BoxFuture, Service};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 /// How many bytes a server may send before we have taken them: for one request, and altogether.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 16 << 20;
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 32 << 20;
 
 /// A connection to one server, made with the first request and made anew when it has broken.
 #[derive(Clone)]
 pub(super) struct Wire {
     channel: Channel,
+    alarm: Alarm,
     permits: Arc<Semaphore>,
     authorization: Option<HeaderValue>,
     idle: Duration,
@@ -38,7 +40,7 @@ impl Wire {
             // Anybody on the way could read them and then poison the cache in our name.
             return Err("credentials are sent by TLS only; use grpcs://".to_owned());
         }
-        let mut endpoint = Endpoint::from(address.uri.clone())
+        let endpoint = Endpoint::from(address.uri.clone())
             .connect_timeout(options.connect_timeout)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -47,14 +49,18 @@ impl Wire {
             // more (gRPC A8).
             .http2_keep_alive_interval(options.idle_timeout / 2)
             .keep_alive_timeout(options.idle_timeout / 4);
-        if address.tls {
-            let bad = |error| format!("TLS can't be used: {error:?}");
-            endpoint = endpoint.tls_config(tls_config(&options.tls)?).map_err(bad)?;
-        } else if options.tls != Tls::default() {
+        let (channel, alarm) = if address.tls {
+            let dial = Dial::new(address.uri.host().unwrap_or_default(), options)?;
+            let alarm = dial.alarm();
+            (Channel::new(dial, endpoint), alarm)
+        } else if options.tls == Tls::default() {
+            (endpoint.connect_lazy(), Alarm::default())
+        } else {
             return Err("certificates are given, but the URL isn't grpcs".to_owned());
-        }
+        };
         Ok(Wire {
-            channel: endpoint.connect_lazy(),
+            channel,
+            alarm,
             permits: Arc::new(Semaphore::new(options.connections.clamp(1, 10_000))),
             authorization,
             idle: options.idle_timeout,
@@ -79,7 +85,13 @@ impl Wire {
         };
         let answer = tokio::select! {
             biased;
-            answer = answer => answer.map_err(|error| Status::from_error(Box::new(error)))?,
+            answer = answer => answer.map_err(|error| {
+                let mut status = Status::from_error(Box::new(error));
+                if let Some(alarm) = self.alarm.get() {
+                    status.set_source(Arc::new(alarm));
+                }
+                status
+            })?,
             status = &mut stalled => return Err(status),
         };
         flow.moved(0);
@@ -100,21 +112,6 @@ impl Service<Request<Body>> for Wire {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         Box::pin(self.clone().send(request))
     }
-}
-
-fn tls_config(options: &Tls) -> Result<ClientTlsConfig, String> {
-    if *options != Tls::default() {
-        // It says what is wrong with them. tonic passes over certificates that can't be used.
-        tls::client(options, &[b"h2"])?;
-    }
-    let mut config = match &options.authorities {
-        Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
-        None => ClientTlsConfig::new().with_native_roots(),
-    };
-    if let Some((certificate, key)) = &options.identity {
-        config = config.identity(Identity::from_pem(certificate, key.reveal()));
-    }
-    Ok(config)
 }
 
 /// The value of the `authorization` header.

@@ -8,6 +8,7 @@ mod bytestream;
 mod capabilities;
 mod cas;
 mod channel;
+mod dial;
 mod errors;
 mod progress;
 
