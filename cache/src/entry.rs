@@ -92,7 +92,8 @@ impl Entry {
         key: Option<&SigningKey>,
     ) -> Vec<u8> {
         let strong = verified.action();
-        let signature = key.map(|key| key.sign(&signed(&strong, result, provenance)));
+        let facts = signed(&strong, result, provenance);
+        let signature = key.map(|key| key.sign(&facts));
         let mode = |mode: u32| {
             Some(reapi::NodeProperties {
                 unix_mode: Some(UInt32Value { value: mode }),
@@ -116,7 +117,8 @@ impl Entry {
             tree_digest: Some(proto::digest(&directory.tree)),
             ..reapi::OutputDirectory::default()
         });
-        let metadata = wire::Provenance::new(&strong, provenance, signature);
+        let metadata =
+            wire::Provenance::new(&strong, provenance, signature, Digest::of(&facts).hash());
         let message = reapi::ActionResult {
             output_files: files.collect(),
             output_symlinks: links.collect(),
@@ -160,10 +162,14 @@ impl Entry {
         }
         let result = result(&message, action)?;
         let provenance = metadata.provenance();
+        let facts = signed(strong, &result, &provenance);
+        // A damaged byte of a blob shows in its digest, one in a mode, a link's text or a field's
+        // number only here.
+        if metadata.sum != Digest::of(&facts).hash() {
+            return Err(Damage::Garbage("its checksum is wrong".into()));
+        }
         let signature = metadata.signature()?;
-        let signer = trusted
-            .check(signature.as_ref(), &signed(strong, &result, &provenance))
-            .map_err(Damage::Signature)?;
+        let signer = trusted.check(signature.as_ref(), &facts).map_err(Damage::Signature)?;
         Ok(Entry { result, provenance, signer })
     }
 }
@@ -258,8 +264,8 @@ fn printable(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
-/// What is signed: every fact of an entry, one to a line, each text escaped so that no line can be
-/// forged. docs/keys.md has it byte by byte.
+/// What is signed, and what the checksum is of: every fact of an entry, one to a line, each text
+/// escaped so that no line can be forged. docs/keys.md has it byte by byte.
 fn signed(strong: &ActionDigest, result: &ActionResult, provenance: &Provenance) -> Vec<u8> {
     let mut text = format!("airtight-entry 1\naction {strong}\n");
     for OutputFile { path, digest, mode } in &result.files {
@@ -363,6 +369,8 @@ mod wire {
         key: Vec<u8>,
         #[prost(bytes = "vec", tag = "14")]
         signature: Vec<u8>,
+        #[prost(bytes = "vec", tag = "15")]
+        pub(super) sum: Vec<u8>,
     }
 
     impl Provenance {
@@ -370,6 +378,7 @@ mod wire {
             action: &ActionDigest,
             from: &super::Provenance,
             signature: Option<Signature>,
+            sum: &[u8; 32],
         ) -> Provenance {
             let (key, signature) = signature
                 .map(|Signature { key, bytes }| (key.to_vec(), bytes.to_vec()))
@@ -389,6 +398,7 @@ mod wire {
                 umask: from.umask,
                 key,
                 signature,
+                sum: sum.to_vec(),
             }
         }
 
