@@ -97,8 +97,12 @@ impl Job {
             }
             Err(Miss { notes, .. }) => (None, notes),
         };
-        for note in notes {
-            printer.warning(&format!("cache: {note}"));
+        match notes.as_slice() {
+            [] => {}
+            [note] => printer.warning(&format!("cache: {note}")),
+            [note, more @ ..] => {
+                printer.warning(&format!("cache: {note} (and {} more)", more.len()));
+            }
         }
         Ok(found)
     }

@@ -4,6 +4,7 @@ use super::{Beyond, Cache, MAX_STREAM};
 use crate::blob::Blob;
 use crate::entry::{Damage, Entry, MAX_PATH_SETS, decode_path_sets, encode_path_sets};
 use crate::key::{Action, Look, PathSet};
+use crate::local::StoreError;
 use crate::outputs::{self, RestoreError, RestoreOptions, Restored};
 use crate::remote::{Guarded, MAX_ENTRY, Remote};
 use crate::stats::MissReason;
@@ -59,6 +60,8 @@ struct Search<'a> {
     look: &'a Look<'a>,
     restore: Restore,
     notes: Vec<String>,
+    /// How much was found damaged.
+    damaged: u64,
     reason: MissReason,
 }
 
@@ -86,12 +89,13 @@ impl Cache {
             look,
             restore,
             notes: Vec::new(),
+            damaged: 0,
             reason: MissReason::NoEntry,
         };
         let found = if self.options.fetch { search.run() } else { None };
-        let Search { notes, reason, .. } = search;
+        let Search { notes, damaged, reason, .. } = search;
         let mut counters = self.counters();
-        counters.damaged += notes.len() as u64;
+        counters.damaged += damaged;
         match found {
             Some(mut hit) => {
                 hit.notes = notes;
@@ -137,9 +141,21 @@ impl Search<'_> {
         }
     }
 
-    /// Something stored can't be used.
-    fn damaged(&mut self, what: String, damage: &Damage) {
-        self.notes.push(format!("{what}: {damage}"));
+    /// An entry of the local store can't be read.
+    fn unreadable(&mut self, error: &StoreError) {
+        self.damaged += u64::from(error.is_damage());
+        self.notes.push(error.to_string());
+        self.because(MissReason::Damaged);
+    }
+
+    /// Something stored can't be used. What came from a remote is told by the remote's warning.
+    fn damaged(&mut self, from: Option<&Guarded>, what: &str, damage: &Damage) {
+        self.damaged += 1;
+        let note = format!("{what}: {damage}");
+        match from {
+            Some(remote) => remote.found_wrong(&note),
+            None => self.notes.push(note),
+        }
         self.because(match damage {
             Damage::Signature(_) => MissReason::Untrusted,
             Damage::Outputs(_) => MissReason::OtherOutputs,
@@ -152,33 +168,31 @@ impl Search<'_> {
         let list = match self.cache.local.get_entry(&weak) {
             Ok(list) => list?,
             Err(error) => {
-                self.notes.push(error.to_string());
-                self.because(MissReason::Damaged);
+                self.unreadable(&error);
                 return None;
             }
         };
         let sets = match decode_path_sets(&list) {
             Ok(sets) => sets,
             Err(damage) => {
-                self.damaged(format!("path sets of {weak}"), &damage);
+                self.damaged(None, &format!("path sets of {weak}"), &damage);
                 self.cache.local.discard_entry(&weak);
                 return None;
             }
         };
         sets.iter().find_map(|set| {
-            let paths = self.path_set(set)?;
+            let paths = self.path_set(None, set)?;
             self.because(MissReason::PathsChanged);
             let message = self.strong(set, &paths);
             let strong = ActionDigest(message.digest());
             let bytes = match self.cache.local.get_entry(&strong.0) {
                 Ok(bytes) => bytes?,
                 Err(error) => {
-                    self.notes.push(error.to_string());
-                    self.because(MissReason::Damaged);
+                    self.unreadable(&error);
                     return None;
                 }
             };
-            let entry = self.believe(&bytes, &strong, "the local store")?;
+            let entry = self.believe(None, &bytes, &strong)?;
             let hit = self.apply(entry, strong, None)?;
             if self.cache.options.reshare {
                 let result = &hit.entry.result;
@@ -197,8 +211,8 @@ impl Search<'_> {
         self.action.strong(set, &self.look.states(paths).digest)
     }
 
-    /// A path set from the local store.
-    fn path_set(&mut self, set: &Digest) -> Option<PathSet> {
+    /// A path set from the local store, which has it from there.
+    fn path_set(&mut self, from: Option<&Guarded>, set: &Digest) -> Option<PathSet> {
         let bytes = match self.blob(set, MAX_ENTRY) {
             Ok(bytes) => bytes,
             Err(Damage::Blob(_)) if !self.cache.local.has_blob(set) => {
@@ -206,14 +220,15 @@ impl Search<'_> {
                 return None;
             }
             Err(damage) => {
-                self.damaged(format!("path set {set}"), &damage);
+                self.damaged(None, &format!("path set {set}"), &damage);
                 return None;
             }
         };
         match PathSet::decode(&bytes) {
             Ok(paths) => Some(paths),
             Err(error) => {
-                self.damaged(format!("path set {set}"), &Damage::Garbage(error.to_string()));
+                let damage = Damage::Garbage(error.to_string());
+                self.damaged(from, &format!("path set {set}"), &damage);
                 None
             }
         }
@@ -238,18 +253,23 @@ impl Search<'_> {
         Ok(bytes.into())
     }
 
-    fn believe(&mut self, bytes: &[u8], strong: &ActionDigest, from: &str) -> Option<Entry> {
+    fn believe(
+        &mut self,
+        from: Option<&Guarded>,
+        bytes: &[u8],
+        strong: &ActionDigest,
+    ) -> Option<Entry> {
         match Entry::decode(bytes, self.action, strong, &self.cache.options.trusted) {
             Ok(entry) => Some(entry),
             Err(damage) => {
-                self.damaged(format!("entry {strong} from {from}"), &damage);
+                self.damaged(from, &format!("entry {strong}"), &damage);
                 None
             }
         }
     }
 
     /// Restores what an entry tells, if all of it is in the local store.
-    fn apply(&mut self, entry: Entry, action: ActionDigest, remote: Option<&str>) -> Option<Hit> {
+    fn apply(&mut self, entry: Entry, action: ActionDigest, from: Option<&Guarded>) -> Option<Hit> {
         let result = &entry.result;
         let mut stream = |digest: Option<Digest>| match digest {
             None => Some(Bytes::new()),
@@ -260,7 +280,7 @@ impl Search<'_> {
                     None
                 }
                 Err(damage) => {
-                    self.damaged(format!("output of {action}"), &damage);
+                    self.damaged(None, &format!("output of {action}"), &damage);
                     None
                 }
             },
@@ -278,28 +298,28 @@ impl Search<'_> {
                 match outputs::restore(workspace, result, names, &self.cache.local, options) {
                     Ok(restored) => restored,
                     Err(error) => {
-                        self.not_restored(&error);
+                        self.not_restored(from, &error);
                         return None;
                     }
                 }
             }
         };
-        let remote = remote.map(str::to_owned);
+        let remote = from.map(|remote| remote.name().to_owned());
         Some(Hit { remote, action, entry, stdout, stderr, restored, notes: Vec::new() })
     }
 
-    fn not_restored(&mut self, error: &RestoreError) {
+    fn not_restored(&mut self, from: Option<&Guarded>, error: &RestoreError) {
         match error {
             RestoreError::Missing(_) => self.because(MissReason::BlobMissing),
             RestoreError::Damaged(digest) => {
                 self.cache.local.discard_blob(digest);
-                self.damaged("an output".to_owned(), &Damage::Blob(error.to_string()));
+                self.damaged(None, "an output", &Damage::Blob(error.to_string()));
             }
-            RestoreError::Untrusted { .. } | RestoreError::Escapes { .. } => {
-                self.damaged("an output".to_owned(), &Damage::Blob(error.to_string()));
+            RestoreError::Untrusted { .. } => {
+                self.damaged(from, "an output", &Damage::Blob(error.to_string()));
             }
             RestoreError::Store(store) if store.is_damage() => {
-                self.damaged("an output".to_owned(), &Damage::Blob(error.to_string()));
+                self.damaged(None, "an output", &Damage::Blob(error.to_string()));
             }
             _ => {
                 self.notes.push(format!("not restored: {error}"));
@@ -320,14 +340,12 @@ impl Search<'_> {
 
     /// Looks in one remote. Its errors are told by the remote's own warning.
     async fn remote(&mut self, remote: &Guarded) -> Option<Hit> {
-        let name = remote.name().to_owned();
         let weak = self.action.weak();
         let list = remote.get_entry(&weak).await.ok()??;
         let sets = match decode_path_sets(&list) {
             Ok(sets) => sets,
             Err(damage) => {
-                remote.found_wrong(&damage.to_string());
-                self.damaged(format!("path sets of {weak} from {name}"), &damage);
+                self.damaged(Some(remote), &format!("path sets of {weak}"), &damage);
                 return None;
             }
         };
@@ -335,18 +353,15 @@ impl Search<'_> {
             sets.iter().copied().filter(|set| set.size() <= MAX_ENTRY).collect();
         self.fetch(remote, &small).await;
         for set in small {
-            let Some(paths) = self.path_set(&set) else { continue };
+            let Some(paths) = self.path_set(Some(remote), &set) else { continue };
             self.because(MissReason::PathsChanged);
             let strong = ActionDigest(self.strong(&set, &paths).digest());
             let Some(bytes) = remote.get_entry(&strong.0).await.ok().flatten() else { continue };
-            let Some(entry) = self.believe(&bytes, &strong, &name) else {
-                remote.found_wrong("an entry that can't be believed");
-                continue;
-            };
+            let Some(entry) = self.believe(Some(remote), &bytes, &strong) else { continue };
             if !self.fetch_outputs(remote, &entry).await {
                 continue;
             }
-            if let Some(hit) = self.apply(entry, strong, Some(&name)) {
+            if let Some(hit) = self.apply(entry, strong, Some(remote)) {
                 self.keep(&set, &strong, &bytes);
                 return Some(hit);
             }
@@ -378,9 +393,7 @@ impl Search<'_> {
             let digest = blob.digest();
             if let Err(error) = blob.commit() {
                 if error.kind() == std::io::ErrorKind::InvalidData {
-                    remote.found_wrong(&error.to_string());
-                    let what = format!("blob from {}", remote.name());
-                    self.damaged(what, &Damage::Blob(error.to_string()));
+                    self.damaged(Some(remote), "a blob", &Damage::Blob(error.to_string()));
                 } else {
                     self.notes.push(format!("{digest}: {error}"));
                     self.because(MissReason::RestoreFailed);
@@ -398,8 +411,7 @@ impl Search<'_> {
                 Ok(needed) if needed.missing.is_empty() => return true,
                 Ok(needed) => self.fetch(remote, &needed.missing).await,
                 Err(error) => {
-                    remote.found_wrong(&error.to_string());
-                    self.not_restored(&error);
+                    self.not_restored(Some(remote), &error);
                     return false;
                 }
             }
