@@ -360,7 +360,10 @@ impl Inner {
         let is_new = fs::symlink_metadata(to).is_err();
         if let Err(failed) = file.persist(to) {
             match failed.error.kind() {
-                io::ErrorKind::NotFound => make_directory(to.parent().unwrap_or(to))?,
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                    make_way(&self.root.join(bucket))?;
+                    make_way(to.parent().unwrap_or(to))?;
+                }
                 io::ErrorKind::IsADirectory => fs::remove_dir_all(to)?,
                 _ => return Err(failed.error),
             }
@@ -384,8 +387,8 @@ fn temporary(room: &Path, mode: u32) -> io::Result<NamedTempFile> {
     let mut how = tempfile::Builder::new();
     how.prefix("in-").permissions(Permissions::from_mode(mode));
     let file = match how.tempfile_in(room) {
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
-            make_directory(room)?;
+        Err(missing) if is_missing(&missing) => {
+            make_way(room)?;
             how.tempfile_in(room)?
         }
         file => file?,
@@ -410,6 +413,20 @@ fn make_root(root: &Path) -> io::Result<()> {
 
 fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Nothing has this name, or what should be a directory on the way to it is none.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Makes one of our directories, in place of whatever else has its name.
+fn make_way(path: &Path) -> io::Result<()> {
+    if !fs::metadata(path).is_ok_and(|about| about.is_dir()) {
+        // Does nothing to a directory that another process has made meanwhile.
+        let _ = fs::remove_file(path);
+    }
+    make_directory(path)
 }
 
 fn check_owner(about: &Metadata) -> io::Result<()> {
@@ -441,10 +458,10 @@ fn careful() -> OpenOptions {
 
 /// Opens a regular file; none when nothing has this name. What else has it (a link, a pipe that
 /// would block) is damage.
-fn open_regular(path: &Path) -> io::Result<Option<(File, Metadata)>> {
+pub(crate) fn open_regular(path: &Path) -> io::Result<Option<(File, Metadata)>> {
     let file = match careful().read(true).open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if is_missing(&error) => return Ok(None),
         Err(error) if error.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32) => {
             return Err(damage("a symbolic link"));
         }

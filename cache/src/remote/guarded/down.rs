@@ -1,7 +1,8 @@
 //! What processes on one machine tell each other about a remote that is down.
 
+use crate::local::open_regular;
 use airtight_recording::Digest;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -39,7 +40,9 @@ impl DownFile {
     pub(super) fn read(&self) -> Told {
         let told = || -> Option<Told> {
             let mut text = String::new();
-            File::open(self.0.as_ref()?).ok()?.take(32).read_to_string(&mut text).ok()?;
+            // Whatever has this name, it is neither waited for nor followed.
+            let (file, _) = open_regular(self.0.as_ref()?).ok()??;
+            file.take(32).read_to_string(&mut text).ok()?;
             let until = Duration::from_millis(text.trim_end().parse().ok()?);
             let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
             match (until.checked_sub(now), now.saturating_sub(until)) {
