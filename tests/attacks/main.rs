@@ -1,0 +1,8 @@
+//! Whatever becomes of what a cache holds, and whatever its servers do: the build is right, nothing
+//! wrong is restored, and the next run is fine.
+
+mod build;
+mod stored;
+#[path = "../caching/support.rs"]
+#[allow(dead_code, reason = "the tests of caching use all of it")]
+mod support;
