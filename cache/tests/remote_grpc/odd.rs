@@ -69,7 +69,7 @@ fn capabilities_are_asked_once_and_again_after_a_failure() {
         let server = Odd::start(Behaviour::default());
         server.set(|it| {
             it.delay = Duration::from_millis(50);
-            it.not_ready = vec![Status::unavailable("starting")];
+            it.not_ready = vec![Status::unauthenticated("who?"), Status::unavailable("starting")];
         });
         let remote = remote(&server.url());
         let key = Digest::of(b"x");
@@ -82,9 +82,12 @@ fn capabilities_are_asked_once_and_again_after_a_failure() {
             assert_eq!(answer, Err(transient));
         }
         assert_eq!(server.count("GetCapabilities"), 1);
+        // A token may be renewed while we run.
+        let denied = RemoteError::Denied("GetCapabilities: who?".to_owned());
+        assert_eq!(remote.get_entry(&key).await, Err(denied));
         let answers = join_all((0..50).map(|_| remote.get_entry(&key))).await;
         assert!(answers.iter().all(|answer| *answer == Ok(None)), "{answers:?}");
-        assert_eq!(server.count("GetCapabilities"), 2);
+        assert_eq!(server.count("GetCapabilities"), 3);
     });
 }
 

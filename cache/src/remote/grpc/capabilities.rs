@@ -81,7 +81,7 @@ impl Asked {
 
 impl Grpc {
     /// What the server can do, without compression where it is not wanted. All who ask at the same time share one question and its answer; it
-    /// is asked again when it could not be reached.
+    /// is asked again when it could not be reached or did not know us.
     pub(super) async fn capabilities(&self) -> Answer {
         let question = {
             let mut asked = self.asked.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +96,7 @@ impl Grpc {
                 .clone()
         };
         let answer = question.clone().await;
-        if matches!(answer, Err(RemoteError::Transient { .. })) {
+        if !matches!(answer, Ok(_) | Err(RemoteError::Refused(_))) {
             let mut asked = self.asked.0.lock().unwrap_or_else(PoisonError::into_inner);
             if asked.as_ref().is_some_and(|asked| asked.ptr_eq(&question)) {
                 *asked = None;
