@@ -43,6 +43,7 @@ pub(crate) fn open(config: &Config) -> Result<Cache, Error> {
     let options = CacheOptions {
         directory: directory(config)?,
         max_size: settings.max_size,
+        durable: settings.durable,
         fetch: settings.fetch,
         push: settings.push,
         reshare: settings.reshare,

@@ -20,6 +20,8 @@ pub(crate) struct Cache {
     pub(crate) dir: Option<String>,
     /// How large the local store may grow: `10GiB`, `500MiB`.
     pub(crate) max_size: Option<Size>,
+    /// Write results to the disk at once, so that a power loss costs none.
+    pub(crate) durable: Option<bool>,
     /// Take results from the local store and from remotes.
     pub(crate) fetch: Option<bool>,
     /// Keep verified results in the local store, and in remotes that allow it.
@@ -133,6 +135,8 @@ pub(crate) struct Caching {
     pub(crate) dir: Option<PathBuf>,
     /// The size in bytes that the local store is kept below.
     pub(crate) max_size: u64,
+    /// Whether what is stored is synced.
+    pub(crate) durable: bool,
     /// Whether results are taken.
     pub(crate) fetch: bool,
     /// Whether results are kept.
@@ -157,6 +161,7 @@ impl Default for Caching {
             enabled: false,
             dir: None,
             max_size: 0,
+            durable: false,
             fetch: true,
             push: true,
             reshare: false,
@@ -187,6 +192,7 @@ impl Caching {
             self.dir = Some(base.join(dir));
         }
         set(&mut self.max_size, cache.max_size.map(|size| size.0));
+        set(&mut self.durable, cache.durable);
         set(&mut self.fetch, cache.fetch);
         set(&mut self.push, cache.push);
         set(&mut self.reshare, cache.reshare);

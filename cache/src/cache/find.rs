@@ -439,11 +439,7 @@ impl Search<'_> {
 
 impl Cache {
     /// Puts a path set in front of those that stand under a weak key in the local store.
-    pub(super) fn list_path_set(
-        &self,
-        weak: &Digest,
-        set: &Digest,
-    ) -> Result<(), crate::local::StoreError> {
+    pub(super) fn list_path_set(&self, weak: &Digest, set: &Digest) -> Result<(), StoreError> {
         let known = self.local.get_entry(weak).ok().flatten();
         match with_path_set(known.as_deref(), set) {
             Some(list) => self.local.copy_entry(weak, &list),

@@ -13,7 +13,7 @@ pub use find::{Hit, Miss, Restore};
 pub use publish::{PublishError, Sealed, Streams};
 
 use crate::file_digests::FileDigests;
-use crate::local::{LocalStore, StoreError};
+use crate::local::{LocalStore, StoreError, StoreOptions};
 use crate::remote::{self, Guarded, RemoteOptions, RemoteOptionsError};
 use crate::sign::{SigningKey, TrustedKeys};
 use crate::stats::{Counters, Stats};
@@ -33,6 +33,8 @@ pub struct CacheOptions {
     pub directory: PathBuf,
     /// The size in bytes that the local store is kept below.
     pub max_size: u64,
+    /// What is stored locally is on the disk before it can be found.
+    pub durable: bool,
     /// Results are taken.
     pub fetch: bool,
     /// Verified results are kept.
@@ -85,13 +87,24 @@ struct Beyond {
     flushed: Mutex<Vec<remote::Counters>>,
 }
 
+impl Drop for Cache {
+    fn drop(&mut self) {
+        if let Some(Beyond { runtime, remotes, .. }) = self.beyond.take() {
+            drop(remotes);
+            // A name that nobody resolves or a mount that hangs is not waited for.
+            runtime.shutdown_background();
+        }
+    }
+}
+
 impl Cache {
     /// Opens the local store. Remotes are not talked to yet, but their options are looked at.
     ///
     /// # Errors
     /// When the local store can't be used, or the options of a remote are wrong.
     pub fn open(options: CacheOptions) -> Result<Cache, CacheError> {
-        let local = LocalStore::open(&options.directory)?;
+        let store = StoreOptions { durable: options.durable };
+        let local = LocalStore::open_with(&options.directory, store)?;
         let digests = FileDigests::open(&local);
         options.remotes.iter().try_for_each(remote::check)?;
         let (beyond, making, counters) = (OnceLock::new(), Mutex::default(), Mutex::default());
