@@ -80,8 +80,9 @@ impl Asked {
 }
 
 impl Grpc {
-    /// What the server can do, without compression where it is not wanted. All who ask at the same time share one question and its answer; it
-    /// is asked again when it could not be reached or did not know us.
+    /// What the server can do, without compression where it is not wanted. All who ask at the same
+    /// time share one question and its answer; it is asked again when it could not be reached or
+    /// did not know us.
     pub(super) async fn capabilities(&self) -> Answer {
         let question = {
             let mut asked = self.asked.0.lock().unwrap_or_else(PoisonError::into_inner);
