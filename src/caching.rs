@@ -7,9 +7,10 @@ use crate::error::Error;
 use crate::printer::Printer;
 use crate::scratch;
 use airtight_cache::key::{Action, ActionSpec, Look, NotCacheable};
+use airtight_cache::remote::RemoteOptions;
 use airtight_cache::stats::NotCachedReason;
 use airtight_cache::{
-    Cache, CacheError, CacheOptions, Hit, Miss, Provenance, Restore, Sealed, Streams,
+    Cache, CacheError, CacheOptions, Hit, Miss, Provenance, Restore, Sealed, SigningKey, Streams,
 };
 use airtight_policy::{Declaration, Environment, Judge, Rule, Verdict};
 use airtight_recording::{Digest, Exit, Recording};
@@ -18,6 +19,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Variables whose values are no secrets: those that every action gets by default. What a settings
+/// file or a flag sets to a value is no secret either.
+const PUBLIC: [&str; 6] = ["PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SOURCE_DATE_EPOCH"];
 
 /// The directory of the local store: as configured, else the user's own.
 ///
@@ -39,6 +44,23 @@ pub(crate) fn directory(config: &Config) -> Result<PathBuf, Error> {
 /// # Errors
 /// When the settings are wrong, or the local store can't be used.
 pub(crate) fn open(config: &Config) -> Result<Cache, Error> {
+    let (signing, remotes) = (config.cache.signing()?, config.cache.remotes()?);
+    open_with(config, signing, remotes)
+}
+
+/// Opens the local store alone, to look into it: no secret is read, no remote is known.
+///
+/// # Errors
+/// When the local store can't be used.
+pub(crate) fn open_local(config: &Config) -> Result<Cache, Error> {
+    open_with(config, None, Vec::new())
+}
+
+fn open_with(
+    config: &Config,
+    signing: Option<SigningKey>,
+    remotes: Vec<RemoteOptions>,
+) -> Result<Cache, Error> {
     let settings = &config.cache;
     let options = CacheOptions {
         directory: directory(config)?,
@@ -49,8 +71,8 @@ pub(crate) fn open(config: &Config) -> Result<Cache, Error> {
         reshare: settings.reshare,
         hard_links: settings.hard_links,
         trusted: settings.trusted(),
-        signing: settings.signing()?,
-        remotes: settings.remotes()?,
+        signing,
+        remotes,
     };
     Ok(Cache::open(options)?)
 }
@@ -90,6 +112,8 @@ pub(crate) fn action(
     let mut passthrough = declaration.environment.passthrough.clone();
     passthrough.sort();
     let environment = keyed(&declaration.environment, variables, config.keep_environment);
+    let mut shown: Vec<String> = PUBLIC.map(str::to_owned).into();
+    shown.extend(declaration.environment.fixed.keys().cloned());
     let mut unsafe_options = Vec::new();
     if config.policy.unsafe_allow_io_uring {
         unsafe_options.push("allow-io-uring");
@@ -100,6 +124,7 @@ pub(crate) fn action(
     let spec = ActionSpec {
         argv,
         environment: &environment,
+        shown: &shown,
         passthrough: &passthrough,
         workspace: &path(&declaration.workspace),
         cwd: &path(&declaration.cwd),

@@ -20,7 +20,8 @@ pub use airtight_policy::{ActionDigest, RecordingDigest, Verified};
 pub use airtight_recording::Digest;
 pub use blob::Blob;
 pub use cache::{
-    Cache, CacheError, CacheOptions, Hit, MAX_STREAM, Miss, PublishError, Restore, Sealed, Streams,
+    Cache, CacheError, CacheOptions, Hit, Known, KnownEntry, KnownSet, MAX_STREAM, Miss, Nearest,
+    PublishError, Restore, Sealed, Streams,
 };
 pub use entry::{Damage, Entry, Provenance};
 pub use key::Action;

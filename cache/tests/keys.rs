@@ -72,6 +72,7 @@ impl World {
         let spec = ActionSpec {
             argv: &parts.argv,
             environment: &parts.environment,
+            shown: &[],
             passthrough: &parts.passthrough,
             workspace: &self.root(),
             cwd: &self.root().join("build"),
@@ -337,6 +338,7 @@ fn an_unreadable_input_is_told() -> Result<()> {
     let spec = ActionSpec {
         argv: &["cc".into()],
         environment: &[],
+        shown: &[],
         passthrough: &[],
         workspace: &world.root(),
         cwd: &world.root(),

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::exit::Status;
 use crate::job::Job;
 use crate::printer::Printer;
-use airtight_policy as policy;
+use airtight_policy::{self as policy, Declaration};
 use airtight_tracer as tracer;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -91,12 +91,7 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
             hints: vec!["flags stand before the compiler's name".to_owned()],
         });
     }
-    let shared = compiler::SHARED_DEPFILES.iter().find(|name| std::env::var_os(name).is_some());
-    let parsed = match shared {
-        Some(name) => Parsed::PassThrough(format!("{name} is set")),
-        None => compiler::parse(&args.argv, &mut read),
-    };
-    match parsed {
+    match parse(&args.argv) {
         Parsed::PassThrough(reason) => {
             if args.why {
                 printer.tell(format!("passed through: {reason}\n"));
@@ -104,6 +99,32 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
             Err(execute(&args.argv))
         }
         Parsed::Compile(compile) => run_compiler(args, compile, printer),
+    }
+}
+
+/// What a command line of a compiler is.
+fn parse(argv: &[OsString]) -> Parsed {
+    let shared = compiler::SHARED_DEPFILES.iter().find(|name| std::env::var_os(name).is_some());
+    match shared {
+        Some(name) => Parsed::PassThrough(format!("{name} is set")),
+        None => compiler::parse(argv, &mut read),
+    }
+}
+
+/// The declaration of a compilation that is not to be run, for those who ask about its key.
+///
+/// # Errors
+/// When the command line is passed through, or the declaration is wrong.
+pub(super) fn declare(
+    declared: Declared,
+    argv: Vec<OsString>,
+    config: &Config,
+) -> Result<(Vec<OsString>, Declaration), Error> {
+    match parse(&argv) {
+        Parsed::PassThrough(reason) => {
+            Err(Error::plain(format!("`airtight cc` passes this through: {reason}")))
+        }
+        Parsed::Compile(compile) => declaration(&compile, declared, argv, config),
     }
 }
 
@@ -135,7 +156,24 @@ fn run_compiler(args: Args, compile: Compile, printer: &Printer) -> Result<Statu
     let config = Config::load(args.layers()?, None)?;
     printer.configure(config.color);
     let declared = Declared::of(args.inputs, args.directories, args.env);
-    let (argv, mut declaration) = declared.resolve(args.argv, None, &config)?;
+    let (argv, declaration) = declaration(&compile, declared, args.argv, &config)?;
+    let job = Job {
+        argv,
+        declaration,
+        refresh: args.refresh,
+        private_depfile: compile.depfile == Depfile::None,
+        ..Job::default()
+    };
+    job.run(&config, printer)
+}
+
+fn declaration(
+    compile: &Compile,
+    declared: Declared,
+    argv: Vec<OsString>,
+    config: &Config,
+) -> Result<(Vec<OsString>, Declaration), Error> {
+    let (argv, mut declaration) = declared.resolve(argv, None, config)?;
     let bytes = |name: &OsString| name.as_bytes().to_vec();
     if let Some(main) = compile.outputs.first() {
         declaration.name = main.to_string_lossy().into_owned();
@@ -153,12 +191,5 @@ fn run_compiler(args: Args, compile: Compile, printer: &Printer) -> Result<Statu
             environment.tracked.push((*name).to_owned());
         }
     }
-    let job = Job {
-        argv,
-        declaration,
-        refresh: args.refresh,
-        private_depfile: compile.depfile == Depfile::None,
-        ..Job::default()
-    };
-    job.run(&config, printer)
+    Ok((argv, declaration))
 }

@@ -1,5 +1,6 @@
 //! `airtight explain`
 
+use super::keyed::Keyed;
 use crate::error::Error;
 use crate::exit::Status;
 use crate::printer::{DIM, Printer, STRONG};
@@ -17,36 +18,53 @@ use std::path::PathBuf;
 /// A rule (`R001`, `undeclared-source-read`) or the id of a finding (`R001-1a2b3c4d`) gives the
 /// text of the rule. Anything else is a path: the recording tells which processes touched it,
 /// through which chain of programs, and, where the path was written, from which files.
+///
+/// With --why-miss, an action that is declared as for `airtight run` is compared with the nearest
+/// one that was published from the local store, and what has changed is told: arguments, variables,
+/// inputs, and what else the action depended on. Nothing is run, and no remote is asked. Ends with
+/// 0 when it is a hit, and with 1 when it is a miss.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   airtight explain R001
   airtight explain include/config.h
-  airtight explain --recording build.trace build/a.o")]
+  airtight explain --recording build.trace build/a.o
+  airtight explain --why-miss --in a.c --out a.o -- cc -c a.c
+  airtight explain --why-miss --cc -- gcc -c a.c -o a.o")]
 pub(crate) struct Args {
     /// A rule, a finding, or a path
-    what: OsString,
+    #[arg(
+        required_unless_present = "why_miss",
+        conflicts_with_all = ["why_miss", "argv", "Keyed", "Declared", "Judging"]
+    )]
+    what: Option<OsString>,
     /// The recording to look into
     #[arg(short, long, value_name = "FILE", default_value = "airtight-trace.bin")]
     recording: PathBuf,
+    /// Tell why the result of an action is not in the local store
+    #[arg(long, conflicts_with = "recording")]
+    why_miss: bool,
+    #[command(flatten)]
+    keyed: Keyed,
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
-    let text = match args.what.to_str().and_then(rule) {
+    let Some(what) = &args.what else { return super::why::run(&args.keyed, printer) };
+    let text = match what.to_str().and_then(rule) {
         Some(rule) => rule.doc().markdown(),
         None => {
             // A mistyped rule is more likely than a file of that name.
-            let near = args.what.to_str().filter(|what| !what.contains(['/', '.']));
+            let near = what.to_str().filter(|what| !what.contains(['/', '.']));
             if let Some(near) = near.and_then(Rule::nearest)
                 && !args.recording.exists()
             {
                 return Err(Error::Plain {
-                    message: format!("no rule is called `{}`", args.what.display()),
+                    message: format!("no rule is called `{}`", what.display()),
                     hints: vec![format!("did you mean `{near}`?")],
                 });
             }
             let recording = super::read_recording(&args.recording)?;
             let story = Story::new(&recording, printer.unicode());
-            story.tell(find(&recording, args.what.as_bytes())?)
+            story.tell(find(&recording, what.as_bytes())?)
         }
     };
     printer.data(text).map_err(Error::Stdout)?;

@@ -10,10 +10,12 @@ pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod init;
 mod judging;
+mod keyed;
 pub(crate) mod man;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod trace;
+mod why;
 
 use crate::config::Config;
 use crate::error::Error;

@@ -54,12 +54,12 @@ pub enum Restore {
 }
 
 /// One search.
-struct Search<'a> {
+pub(super) struct Search<'a> {
     cache: &'a Cache,
     action: &'a Action,
     look: &'a Look<'a>,
     restore: Restore,
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
     /// How much was found damaged.
     damaged: u64,
     reason: MissReason,
@@ -83,15 +83,7 @@ impl Cache {
     /// # Errors
     /// When no store has a result that can be used. The workspace is as it was.
     pub fn restore(&self, action: &Action, look: &Look<'_>, restore: Restore) -> Result<Hit, Miss> {
-        let mut search = Search {
-            cache: self,
-            action,
-            look,
-            restore,
-            notes: Vec::new(),
-            damaged: 0,
-            reason: MissReason::NoEntry,
-        };
+        let mut search = Search::new(self, action, look, restore);
         let found = if self.options.fetch { search.run() } else { None };
         let Search { notes, damaged, reason, .. } = search;
         let mut counters = self.counters();
@@ -115,6 +107,18 @@ impl Cache {
                 Err(Miss { reason, notes })
             }
         }
+    }
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(
+        cache: &'a Cache,
+        action: &'a Action,
+        look: &'a Look<'a>,
+        restore: Restore,
+    ) -> Search<'a> {
+        let (notes, damaged, reason) = (Vec::new(), 0, MissReason::NoEntry);
+        Search { cache, action, look, restore, notes, damaged, reason }
     }
 }
 
@@ -163,7 +167,8 @@ impl Search<'_> {
         });
     }
 
-    fn local(&mut self) -> Option<Hit> {
+    /// The path sets that stand under the weak key in the local store.
+    pub(super) fn path_sets(&mut self) -> Option<Vec<Digest>> {
         let weak = self.action.weak();
         let list = match self.cache.local.get_entry(&weak) {
             Ok(list) => list?,
@@ -172,15 +177,18 @@ impl Search<'_> {
                 return None;
             }
         };
-        let sets = match decode_path_sets(&list) {
-            Ok(sets) => sets,
+        match decode_path_sets(&list) {
+            Ok(sets) => Some(sets),
             Err(damage) => {
                 self.damaged(None, &format!("path sets of {weak}"), &damage);
                 self.cache.local.discard_entry(&weak);
-                return None;
+                None
             }
-        };
-        sets.iter().find_map(|set| {
+        }
+    }
+
+    fn local(&mut self) -> Option<Hit> {
+        self.path_sets()?.iter().find_map(|set| {
             let paths = self.path_set(None, set)?;
             self.because(MissReason::PathsChanged);
             let message = self.strong(set, &paths);
@@ -212,7 +220,7 @@ impl Search<'_> {
     }
 
     /// A path set from the local store, which has it from there.
-    fn path_set(&mut self, from: Option<&Guarded>, set: &Digest) -> Option<PathSet> {
+    pub(super) fn path_set(&mut self, from: Option<&Guarded>, set: &Digest) -> Option<PathSet> {
         let bytes = match self.blob(set, MAX_ENTRY) {
             Ok(bytes) => bytes,
             Err(Damage::Blob(_)) if !self.cache.local.has_blob(set) => {

@@ -6,9 +6,11 @@
 //! | miss | hit | restored from the remote; the local store gets it |
 //! | hit | not asked | restored from the local store (with `reshare`, remotes get it) |
 
+mod explain;
 mod find;
 mod publish;
 
+pub use explain::{Known, KnownEntry, KnownSet, Nearest};
 pub use find::{Hit, Miss, Restore};
 pub use publish::{PublishError, Sealed, Streams};
 

@@ -4,7 +4,7 @@ use super::find::with_path_set;
 use super::{Beyond, Cache, CacheError, MAX_STREAM};
 use crate::blob::Blob;
 use crate::entry::{Entry, Provenance};
-use crate::key::{Action, Look, NotCacheable, PathSet, unchanged};
+use crate::key::{Action, KeyDescription, Look, NotCacheable, PathSet, State, unchanged};
 use crate::local::StoreError;
 use crate::outputs::{self, CollectError};
 use crate::remote::{Guarded, Remote, RemoteError};
@@ -31,6 +31,7 @@ pub struct Sealed {
     weak: Digest,
     strong: Blob,
     paths: PathSet,
+    states: Vec<State>,
     set: Digest,
     result: ActionResult,
     names_workspace: Vec<String>,
@@ -145,7 +146,8 @@ impl Cache {
             .put_bytes(&encoded)
             .map_err(|error| NotCacheable::Store { what: error.to_string() })?;
         let weak = action.weak();
-        Ok(Sealed { weak, strong, paths, set, result, names_workspace })
+        let states = states.states;
+        Ok(Sealed { weak, strong, paths, states, set, result, names_workspace })
     }
 
     /// Publishes a sealed result, and uses the proof up: first all blobs, then the messages that
@@ -208,9 +210,19 @@ impl Cache {
         }
         self.local.put_entry(&sealed.strong.digest(), &entry)?;
         self.list_path_set(&sealed.weak, &sealed.set)?;
+        self.describe(action, sealed, provenance.time);
         self.counters().published += 1;
         let strong = sealed.strong.clone();
         self.push(action, &sealed.set, strong, entry.into(), &sealed.result, false)
+    }
+
+    /// Keeps what the key is made of, to explain a later miss. Nothing depends on it.
+    fn describe(&self, action: &Action, sealed: &Sealed, time: i64) {
+        let (paths, states) = (&sealed.paths, &sealed.states);
+        let description = KeyDescription::new(action, sealed.action(), paths, states, time);
+        if let Ok(bytes) = description.encode() {
+            let _ = self.local.put_description(&KeyDescription::name(action), &bytes);
+        }
     }
 
     /// Sends a result that the local store has to the remotes that lack it.

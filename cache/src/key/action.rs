@@ -1,7 +1,7 @@
 //! The weak key: a `Command` and an `Action` of the Remote Execution API.
 
 use super::HashFile;
-use super::inputs::Inputs;
+use super::inputs::{Input, Inputs};
 use crate::blob::Blob;
 use crate::proto::{self, reapi};
 use airtight_policy::{ActionDigest, Judge};
@@ -19,6 +19,8 @@ pub struct ActionSpec<'a> {
     pub argv: &'a [OsString],
     /// The variables whose values count, sorted by name.
     pub environment: &'a [(OsString, OsString)],
+    /// Variables whose values are no secrets, so that people may be told them.
+    pub shown: &'a [String],
     /// The variables of which only the names count, sorted.
     pub passthrough: &'a [String],
     /// The root of the workspace: absolute, canonical.
@@ -100,7 +102,8 @@ pub struct Action {
     platform: reapi::Platform,
     encoded: Encoded,
     outputs: Vec<String>,
-    stamps: Vec<(PathBuf, Stamp)>,
+    shown: Vec<String>,
+    inputs: Inputs,
     absolute: Vec<String>,
 }
 
@@ -184,7 +187,8 @@ impl Action {
             salt: salt(spec),
             platform,
             outputs,
-            stamps: inputs.stamps,
+            shown: spec.shown.to_vec(),
+            inputs,
             absolute,
         };
         action.encoded.weak = action.blob("");
@@ -239,6 +243,22 @@ impl Action {
         self.command.environment_variables.iter().map(|v| (v.name.as_str(), v.value.as_str()))
     }
 
+    /// Whether people may be told the value of a variable.
+    pub fn may_show(&self, name: &str) -> bool {
+        self.shown.iter().any(|shown| shown == name)
+    }
+
+    /// The platform properties, sorted.
+    pub fn properties(&self) -> Vec<(String, String)> {
+        let properties = &self.platform.properties;
+        properties.iter().map(|p| (p.name.clone(), p.value.clone())).collect()
+    }
+
+    /// The declared inputs that are there, sorted by path.
+    pub fn input_files(&self) -> Vec<Input> {
+        self.inputs.list()
+    }
+
     /// The digest of the input root `Directory`.
     pub fn input_root(&self) -> Digest {
         self.input_root
@@ -267,7 +287,7 @@ impl Action {
 
     /// The input files that were hashed, with their stamps.
     pub fn inputs(&self) -> &[(PathBuf, Stamp)] {
-        &self.stamps
+        &self.inputs.stamps
     }
 
     /// Arguments and variables that name the workspace's absolute path, so that no other checkout

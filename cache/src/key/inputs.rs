@@ -144,9 +144,65 @@ impl Inputs {
     pub(super) fn digest(&self) -> Digest {
         self.root.digest()
     }
+
+    /// Everything in the tree, sorted by path; of directories only those with nothing in them.
+    pub(super) fn list(&self) -> Vec<Input> {
+        let mut list = Vec::new();
+        self.root.list("", &mut list);
+        list.sort_by(|a, b| a.path.cmp(&b.path));
+        list
+    }
+}
+
+/// One declared input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Its path relative to the workspace.
+    pub path: String,
+    /// What it is.
+    pub node: InputNode,
+}
+
+/// What a declared input is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InputNode {
+    /// A regular file.
+    File {
+        /// The digest of its content.
+        digest: Digest,
+        /// Whether its owner may execute it.
+        executable: bool,
+    },
+    /// A symbolic link with this text.
+    Link(String),
+    /// A directory with nothing declared in it.
+    Directory,
 }
 
 impl Node {
+    fn list(&self, path: &str, into: &mut Vec<Input>) {
+        let named = |name: &str| match path {
+            "" => name.to_owned(),
+            path => format!("{path}/{name}"),
+        };
+        let files = self.files.iter().map(|(name, &(digest, executable))| Input {
+            path: named(name),
+            node: InputNode::File { digest, executable },
+        });
+        let links = self.links.iter().map(|(name, target)| Input {
+            path: named(name),
+            node: InputNode::Link(target.clone()),
+        });
+        into.extend(files.chain(links));
+        for (name, node) in &self.directories {
+            node.list(&named(name), into);
+        }
+        let empty = self.files.is_empty() && self.links.is_empty() && self.directories.is_empty();
+        if empty && !path.is_empty() {
+            into.push(Input { path: path.to_owned(), node: InputNode::Directory });
+        }
+    }
+
     fn digest(&self) -> Digest {
         let files = self.files.iter().map(|(name, (digest, executable))| reapi::FileNode {
             name: name.clone(),

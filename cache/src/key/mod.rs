@@ -6,11 +6,14 @@
 //! and only it leads to a result. docs/keys.md has every byte of this.
 
 mod action;
+mod describe;
 mod inputs;
 mod paths;
 mod state;
 
 pub use action::{Action, ActionSpec, NotCacheable};
+pub use describe::{Change, KeyDescription, Value};
+pub use inputs::{Input, InputNode};
 pub use paths::{KeyPath, PathSet, PathSetError, Wanted};
 pub(crate) use state::unchanged;
 pub use state::{Look, State, States};

@@ -3,7 +3,7 @@
 use super::action::NotCacheable;
 use super::paths::{KeyPath, PathSet, Wanted};
 use super::{Action, HashFile};
-use crate::digest::Hasher;
+use crate::digest::{Hasher, from_hex};
 use airtight_policy::{Dependency, Judge, Need, Seen};
 use airtight_recording::{Digest, Stamp};
 use std::cell::RefCell;
@@ -42,7 +42,7 @@ pub enum State {
 
 impl State {
     /// The tag and the bytes that are hashed.
-    fn wire(&self) -> (u8, Vec<u8>) {
+    pub(super) fn wire(&self) -> (u8, Vec<u8>) {
         match self {
             State::Absent => (b'0', Vec::new()),
             State::Present => (b'1', Vec::new()),
@@ -55,6 +55,30 @@ impl State {
             State::Workspace(path) => (b'w', path.clone()),
             State::Error(errno) => (b'e', errno.to_string().into_bytes()),
         }
+    }
+}
+
+impl State {
+    /// What [`State::wire`] gave; none for anything else.
+    pub(super) fn from_wire(tag: u8, bytes: Vec<u8>) -> Option<State> {
+        fn text(bytes: &[u8]) -> Option<&str> {
+            std::str::from_utf8(bytes).ok()
+        }
+        fn digest(bytes: &[u8]) -> Option<Digest> {
+            let (hash, size) = text(bytes)?.split_once('/')?;
+            from_hex(hash, size.parse().ok()?)
+        }
+        Some(match tag {
+            b'0' => State::Absent,
+            b'1' => State::Present,
+            b't' => State::Type(KINDS.into_iter().find(|kind| kind.as_bytes() == bytes)?),
+            b'c' | b'x' => State::Content(digest(&bytes)?, tag == b'x'),
+            b'm' => State::Members(digest(&bytes)?),
+            b'l' => State::Link(bytes),
+            b'w' => State::Workspace(bytes),
+            b'e' => State::Error(text(&bytes)?.parse().ok()?),
+            _ => return None,
+        })
     }
 }
 
@@ -194,6 +218,9 @@ impl<'a> Look<'a> {
 fn executable(metadata: &Metadata) -> bool {
     metadata.permissions().mode() & 0o111 != 0
 }
+
+/// What [`kind`] gives.
+const KINDS: [&str; 8] = ["d", "l", "fx", "f", "p", "s", "b", "c"];
 
 /// The letter of find(1) `-type`.
 fn kind(metadata: &Metadata) -> &'static str {

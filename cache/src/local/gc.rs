@@ -1,6 +1,6 @@
 //! What is in the store, and the removal of what was not used for longest.
 
-use super::{BLOBS, ENTRIES, LocalStore, SIZE, StoreError, TEMPORARY, remove};
+use super::{BLOBS, DESCRIPTIONS, ENTRIES, LocalStore, SIZE, StoreError, TEMPORARY, remove};
 use std::ffi::OsStr;
 use std::fs::{self, TryLockError};
 use std::io;
@@ -28,7 +28,7 @@ pub struct GcReport {
     pub entries: u64,
     /// Blobs removed.
     pub blobs: u64,
-    /// Bytes freed by that, in whole blocks.
+    /// Bytes freed by that and by descriptions of keys, in whole blocks.
     pub bytes: u64,
     /// Files of dead writers removed.
     pub temporary: u64,
@@ -48,17 +48,17 @@ pub struct Usage {
     pub entries: u64,
     /// How many blobs.
     pub blobs: u64,
-    /// How many bytes they take, in whole blocks.
+    /// How many bytes they and the descriptions of keys take, in whole blocks.
     pub bytes: u64,
     /// When the one that was not used for longest was last used.
     pub oldest: Option<SystemTime>,
 }
 
-/// An entry or a blob.
+/// An entry, a blob or a description of keys.
 pub(super) struct Item {
     used: SystemTime,
     pub(super) size: u64,
-    entry: bool,
+    bucket: &'static str,
     path: PathBuf,
 }
 
@@ -116,14 +116,14 @@ impl LocalStore {
         Ok(usage)
     }
 
-    /// All entries and blobs, or those whose names begin with a digit.
+    /// All that is stored, or those whose names begin with a digit.
     pub(super) fn items(
         &self,
         digit: Option<&str>,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
-        for (entry, bucket) in [(true, ENTRIES), (false, BLOBS)] {
+        for bucket in [ENTRIES, BLOBS, DESCRIPTIONS] {
             let mut shards = list(&self.root().join(bucket))?;
             if let Some(digit) = digit {
                 let wanted = |name: &OsStr| name.as_encoded_bytes().starts_with(digit.as_bytes());
@@ -136,7 +136,7 @@ impl LocalStore {
                     let Ok(about) = fs::symlink_metadata(&path) else { continue };
                     if !about.is_dir() {
                         let used = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                        items.push(Item { used, size: charge(about.len()), entry, path });
+                        items.push(Item { used, size: charge(about.len()), bucket, path });
                     }
                 }
             }
@@ -174,14 +174,22 @@ impl LocalStore {
 impl GcReport {
     fn count(&mut self, item: &Item) {
         self.bytes += item.size;
-        *if item.entry { &mut self.entries } else { &mut self.blobs } += 1;
+        match item.bucket {
+            ENTRIES => self.entries += 1,
+            BLOBS => self.blobs += 1,
+            _ => {}
+        }
     }
 }
 
 impl Usage {
     fn count(&mut self, item: &Item) {
         self.bytes += item.size;
-        *if item.entry { &mut self.entries } else { &mut self.blobs } += 1;
+        match item.bucket {
+            ENTRIES => self.entries += 1,
+            BLOBS => self.blobs += 1,
+            _ => {}
+        }
         self.oldest = Some(self.oldest.map_or(item.used, |oldest| oldest.min(item.used)));
     }
 }
@@ -243,7 +251,8 @@ fn is_unused(item: &Item) -> bool {
 
 /// Whether this is the name of a bucket or file of an earlier version.
 fn is_older(name: &str) -> bool {
-    let current = [BLOBS, ENTRIES, SIZE, crate::stats::FILE, crate::file_digests::FILE];
+    let current =
+        [BLOBS, ENTRIES, DESCRIPTIONS, SIZE, crate::stats::FILE, crate::file_digests::FILE];
     let Some((kind, version)) = name.rsplit_once("-v") else { return false };
     let number = |version: &str| version.parse::<u32>().ok();
     current.iter().filter_map(|name| name.rsplit_once("-v")).any(|(known, current)| {

@@ -6,6 +6,7 @@
 //!   tmp/                files on their way in, locked (flock) while their writer lives
 //!   cas-v1/ab/<hash>    blobs, mode 0444, named by the SHA-256 of their content
 //!   ac-v1/ab/<hash>     encoded ActionResults in a frame (`frame.rs`), named by the Action's hash
+//!   keys-v1/ab/<hash>   what keys were made of, to explain misses, in a frame
 //!   size-v1             the ledger of how much there is (`ledger.rs`)
 //!   stats-v1            the ledger of what happened (`stats.rs`)
 //!   digests-v1          digests of files elsewhere (`file_digests.rs`)
@@ -57,6 +58,8 @@ use trim::Added;
 
 const BLOBS: &str = "cas-v1";
 const ENTRIES: &str = "ac-v1";
+/// What explains misses: nothing depends on it.
+const DESCRIPTIONS: &str = "keys-v1";
 const TEMPORARY: &str = "tmp";
 const SIZE: &str = "size-v1";
 
@@ -162,7 +165,11 @@ impl LocalStore {
     /// # Errors
     /// When it is there and can't be read, or is damaged ([`StoreError::is_damage`]).
     pub fn get_entry(&self, key: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let path = self.0.path(ENTRIES, key);
+        self.read_framed(ENTRIES, key)
+    }
+
+    fn read_framed(&self, bucket: &str, key: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.0.path(bucket, key);
         let read = || {
             let Some((mut file, about)) = open_regular(&path)? else { return Ok(None) };
             let value = read_entry(&mut file, &about, key.hash())?;
@@ -178,7 +185,7 @@ impl LocalStore {
     /// # Errors
     /// When it can't be written; then what was there still is.
     pub fn put_entry(&self, key: &Digest, value: &[u8]) -> Result<(), StoreError> {
-        self.write_entry(key, value, self.0.options.durable)
+        self.write_framed(ENTRIES, key, value, self.0.options.durable)
     }
 
     /// Stores an entry that some remote has, as [`LocalStore::put_entry`], but never synced.
@@ -186,11 +193,27 @@ impl LocalStore {
     /// # Errors
     /// When it can't be written; then what was there still is.
     pub fn copy_entry(&self, key: &Digest, value: &[u8]) -> Result<(), StoreError> {
-        self.write_entry(key, value, false)
+        self.write_framed(ENTRIES, key, value, false)
     }
 
-    fn write_entry(&self, key: &Digest, value: &[u8], sync: bool) -> Result<(), StoreError> {
-        let path = self.0.path(ENTRIES, key);
+    /// A description of keys.
+    pub(crate) fn get_description(&self, name: &Digest) -> Option<Vec<u8>> {
+        self.read_framed(DESCRIPTIONS, name).ok().flatten()
+    }
+
+    /// Stores a description of keys, never synced: it may get lost.
+    pub(crate) fn put_description(&self, name: &Digest, value: &[u8]) -> Result<(), StoreError> {
+        self.write_framed(DESCRIPTIONS, name, value, false)
+    }
+
+    fn write_framed(
+        &self,
+        bucket: &str,
+        key: &Digest,
+        value: &[u8],
+        sync: bool,
+    ) -> Result<(), StoreError> {
+        let path = self.0.path(bucket, key);
         let write = || -> io::Result<()> {
             if value.len() as u64 > MAX_ENTRY {
                 let what = format!("an entry of {} bytes, {MAX_ENTRY} at most", value.len());

@@ -2,7 +2,9 @@
 
 use super::frame;
 use super::gc::list;
-use super::{BLOBS, ENTRIES, LocalStore, StoreError, open_regular, read_entry, remove};
+use super::{
+    BLOBS, DESCRIPTIONS, ENTRIES, LocalStore, StoreError, open_regular, read_entry, remove,
+};
 use crate::digest::{digest_of, from_hex};
 use std::fs::{self, File, Metadata};
 use std::path::Path;
@@ -15,9 +17,9 @@ pub struct VerifyReport {
     pub entries: u64,
     /// Blobs that are what their names say.
     pub blobs: u64,
-    /// Bytes of both.
+    /// Bytes of both, and of descriptions of keys.
     pub bytes: u64,
-    /// Damaged entries, removed.
+    /// Damaged entries and descriptions of keys, removed.
     pub damaged_entries: u64,
     /// Damaged blobs, removed.
     pub damaged_blobs: u64,
@@ -63,7 +65,7 @@ impl LocalStore {
     pub fn verify(&self, on: &mut dyn FnMut(VerifyEvent<'_>)) -> Result<VerifyReport, StoreError> {
         let mut report = VerifyReport::default();
         let mut shards = Vec::new();
-        for bucket in [ENTRIES, BLOBS] {
+        for bucket in [ENTRIES, BLOBS, DESCRIPTIONS] {
             shards.extend(list(&self.root().join(bucket))?.into_iter().map(|path| (bucket, path)));
         }
         for (done, (bucket, shard)) in shards.iter().enumerate() {
@@ -88,20 +90,24 @@ impl VerifyReport {
             self.foreign += 1;
             return self.discard(path, "has no business here", on);
         };
-        let is_entry = bucket == ENTRIES;
+        let framed = bucket != BLOBS;
         let checked = open_regular(path).and_then(|opened| match opened {
             None => Ok(None),
-            Some((file, about)) if is_entry => check_entry(file, &about, &hash).map(Some),
+            Some((file, about)) if framed => check_entry(file, &about, &hash).map(Some),
             Some((file, about)) => check_blob(&file, &about, &hash).map(Some),
         });
         match checked {
             Ok(None) => {}
             Ok(Some(bytes)) => {
-                *if is_entry { &mut self.entries } else { &mut self.blobs } += 1;
+                match bucket {
+                    ENTRIES => self.entries += 1,
+                    BLOBS => self.blobs += 1,
+                    _ => {}
+                }
                 self.bytes += bytes;
             }
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                *if is_entry { &mut self.damaged_entries } else { &mut self.damaged_blobs } += 1;
+                *if framed { &mut self.damaged_entries } else { &mut self.damaged_blobs } += 1;
                 self.discard(path, &error.to_string(), on);
             }
             Err(error) => {

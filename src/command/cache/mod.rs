@@ -1,6 +1,7 @@
 //! `airtight cache`
 
 mod blobs;
+pub(super) mod key;
 mod keygen;
 mod stats;
 mod upkeep;
@@ -45,6 +46,7 @@ enum Action {
     Dir,
     Get(blobs::GetArgs),
     Put(blobs::PutArgs),
+    ExplainKey(Box<key::Args>),
     Keygen(keygen::Args),
 }
 
@@ -64,6 +66,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
         }
         Action::Get(args) => blobs::get(args, &config, printer),
         Action::Put(args) => blobs::put(args, &config, printer),
+        Action::ExplainKey(args) => key::run(args, printer),
         Action::Keygen(args) => keygen::run(args, printer),
     }
 }
