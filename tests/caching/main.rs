@@ -6,3 +6,4 @@ mod sharing;
 mod support;
 mod tiers;
 mod tools;
+mod why;

@@ -243,22 +243,20 @@ fn arguments(was: &[String], is: &[String]) -> Vec<Change> {
         .collect()
 }
 
-/// Tells what differs in two lists of names with values.
+/// Tells what differs in two lists of names with values, by name.
 fn pairs<T: Clone + PartialEq>(
     was: &[(String, T)],
     is: &[(String, T)],
     mut tell: impl FnMut(String, Option<T>, Option<T>),
 ) {
     let map = |list: &[(String, T)]| -> BTreeMap<String, T> { list.iter().cloned().collect() };
-    let (was, mut is) = (map(was), map(is));
-    for (name, old) in was {
-        match is.remove(&name) {
-            Some(new) if new == old => {}
-            new => tell(name, Some(old), new),
+    let (mut was, mut is) = (map(was), map(is));
+    let names: BTreeSet<String> = was.keys().chain(is.keys()).cloned().collect();
+    for name in names {
+        let (old, new) = (was.remove(&name), is.remove(&name));
+        if old != new {
+            tell(name, old, new);
         }
-    }
-    for (name, new) in is {
-        tell(name, None, Some(new));
     }
 }
 

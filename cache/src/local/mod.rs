@@ -222,7 +222,7 @@ impl LocalStore {
             let framed = frame::seal(key.hash(), value);
             let mut file = self.0.temporary()?;
             file.write_all(&framed)?;
-            self.0.place(file, ENTRIES, key, framed.len() as u64, sync)
+            self.0.place(file, bucket, key, framed.len() as u64, sync)
         };
         write().map_err(|source| StoreError { path: path.clone(), what: "can't write", source })?;
         self.0.flush();
