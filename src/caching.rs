@@ -263,6 +263,11 @@ impl Session {
         self.cache.restore(&self.action, &look, restore)
     }
 
+    /// To be called before the action runs, so that what others change while it does is noticed.
+    pub(crate) fn watch(&self, declaration: &Declaration, config: &Config) {
+        self.action.watch(&Judge::new(declaration, &config.policy));
+    }
+
     /// Tells what there is to tell of remotes, and writes the statistics.
     pub(crate) fn end(&self, printer: &Printer) {
         for warning in self.cache.warnings() {

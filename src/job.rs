@@ -214,6 +214,9 @@ impl Job {
             None => None,
         };
         let mut recording = Recording::default();
+        if let Some(session) = session {
+            session.watch(declaration, config);
+        }
         let started = SystemTime::now();
         let outcome = trace(&command, declaration, config, &mut recording, recorder.as_mut());
         command.stdio = Default::default();

@@ -2,11 +2,11 @@
 
 use crate::declared::{Roles, Scope};
 use crate::judge::Judge;
-use crate::name::{absolute, below};
+use crate::name::{absolute, below, parent};
 use crate::pattern::anchor;
 use crate::tree::{NEVER, Tree};
 use airtight_recording::{PathId, Recording, Stamp};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What of a path a run depended on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +45,8 @@ pub enum Seen {
     File(Stamp),
     /// The text of a symbolic link.
     Text(Vec<u8>),
+    /// A directory in which the run itself made, removed and renamed nothing.
+    Untouched,
 }
 
 /// What the action makes itself; whether it is there says nothing of what the run depended on.
@@ -129,6 +131,8 @@ impl Judge<'_> {
         let stamps: FxHashMap<PathId, Stamp> =
             recording.stamps.iter().map(|&(path, before, _)| (path, before)).collect();
         let texts = link_texts(recording);
+        let changed: FxHashSet<&[u8]> =
+            tree.states.keys().filter_map(|&id| parent(tree.path(id))).collect();
         let mut found = Vec::new();
         for (id, facts) in tree.all_facts() {
             let path = tree.path(id);
@@ -155,7 +159,8 @@ impl Judge<'_> {
                 add(Need::Type, Seen::Nothing);
             }
             if facts.list.happened() && before(facts.list.first) {
-                add(Need::Members, Seen::Nothing);
+                let own = changed.contains(path);
+                add(Need::Members, if own { Seen::Nothing } else { Seen::Untouched });
             }
             if facts.link.happened() && before(facts.link.first) {
                 let text = texts.get(&id).map(|&text| Seen::Text(tree.path(text).to_vec()));

@@ -2,6 +2,7 @@
 
 use super::HashFile;
 use super::inputs::{Input, Inputs};
+use super::state::members;
 use crate::blob::Blob;
 use crate::proto::{self, reapi};
 use airtight_policy::{ActionDigest, Judge};
@@ -11,6 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// What makes an action what it is, beside its declaration.
 #[derive(Debug)]
@@ -105,6 +107,7 @@ pub struct Action {
     shown: Vec<String>,
     inputs: Inputs,
     absolute: Vec<String>,
+    watched: OnceLock<Vec<(PathBuf, Digest)>>,
 }
 
 #[derive(Debug)]
@@ -190,6 +193,7 @@ impl Action {
             shown: spec.shown.to_vec(),
             inputs,
             absolute,
+            watched: OnceLock::new(),
         };
         action.encoded.weak = action.blob("");
         Ok(action)
@@ -288,6 +292,32 @@ impl Action {
     /// The input files that were hashed, with their stamps.
     pub fn inputs(&self) -> &[(PathBuf, Stamp)] {
         &self.inputs.stamps
+    }
+
+    /// Notes what is in the directories where the action itself works: its own, and those of its
+    /// outputs. To be called before a run. Without it, a name that others remove there while the
+    /// action lists that directory may go unseen: the action changes the directory's time itself.
+    pub fn watch(&self, judge: &Judge<'_>) {
+        self.watched.get_or_init(|| {
+            let outputs = self.outputs.iter().filter_map(|output| Path::new(output).parent());
+            let mut directories: Vec<PathBuf> = outputs
+                .chain([Path::new(&self.cwd)])
+                // Without the slash that joining nothing would add.
+                .map(|path| self.workspace.join(path).components().collect())
+                .collect();
+            directories.sort();
+            directories.dedup();
+            let listed = directories.into_iter().filter_map(|directory| {
+                let members = members(judge, &directory).ok()?;
+                Some((directory, members))
+            });
+            listed.collect()
+        });
+    }
+
+    /// The directories of [`Action::watch`], with the digests of the names in them.
+    pub(super) fn watched(&self) -> &[(PathBuf, Digest)] {
+        self.watched.get().map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Arguments and variables that name the workspace's absolute path, so that no other checkout

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, Metadata};
+use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -191,28 +191,36 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// The names in a directory, without what the action makes there itself.
     fn members(&self, directory: &Path) -> io::Result<Digest> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            let path = entry.path();
-            let bytes = path.as_os_str().as_bytes();
-            let own = self.judge.makes(bytes)
-                || self.judge.leads_to_output(bytes)
-                || entry.file_name().as_bytes().starts_with(TEMPORARY);
-            if !own {
-                names.push(entry.file_name());
-            }
-        }
-        names.sort();
-        let mut hasher = Hasher::new();
-        for name in names {
-            hasher.update(name.as_bytes());
-            hasher.update(b"\0");
-        }
-        Ok(hasher.finish())
+        members(self.judge, directory)
     }
+}
+
+/// The names in a directory, without what the action makes there itself.
+pub(super) fn members(judge: &Judge<'_>, directory: &Path) -> io::Result<Digest> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if !is_own(judge, &entry) {
+            names.push(entry.file_name());
+        }
+    }
+    names.sort();
+    let mut hasher = Hasher::new();
+    for name in names {
+        hasher.update(name.as_bytes());
+        hasher.update(b"\0");
+    }
+    Ok(hasher.finish())
+}
+
+/// Whether a name comes and goes with the action.
+fn is_own(judge: &Judge<'_>, entry: &DirEntry) -> bool {
+    let path = entry.path();
+    let bytes = path.as_os_str().as_bytes();
+    judge.makes(bytes)
+        || judge.leads_to_output(bytes)
+        || entry.file_name().as_bytes().starts_with(TEMPORARY)
 }
 
 fn executable(metadata: &Metadata) -> bool {
@@ -281,7 +289,14 @@ pub(crate) fn unchanged(
                     return changed("the link leads elsewhere now");
                 }
             }
+            (Need::Members, Seen::Untouched) if changed_at(path) >= started => {
+                return changed("names came or went while it was listed");
+            }
             (Need::Members, _) => {
+                let before = action.watched().iter().find(|(directory, _)| directory == path);
+                if before.is_some_and(|(_, members)| look.members(path).ok() != Some(*members)) {
+                    return changed("names came or went while it was listed");
+                }
                 if let Some(name) = look.newcomer(path, started) {
                     return changed(&format!("{name} came while it was listed"));
                 }
@@ -295,22 +310,21 @@ pub(crate) fn unchanged(
 impl Look<'_> {
     /// A name in a directory that was made since `started` by somebody else.
     fn newcomer(&self, directory: &Path, started: i64) -> Option<String> {
-        let changed = fs::metadata(directory)
-            .is_ok_and(|now| nanoseconds(now.mtime(), now.mtime_nsec()) >= started);
-        if !changed {
+        if changed_at(directory) < started {
             return None;
         }
         fs::read_dir(directory).ok()?.flatten().find_map(|entry| {
-            let path = entry.path();
-            let bytes = path.as_os_str().as_bytes();
-            let own = self.judge.makes(bytes)
-                || self.judge.leads_to_output(bytes)
-                || entry.file_name().as_bytes().starts_with(TEMPORARY);
             let metadata = entry.metadata().ok()?;
             let new = nanoseconds(metadata.ctime(), metadata.ctime_nsec()) >= started;
-            (new && !own).then(|| entry.file_name().to_string_lossy().into_owned())
+            (new && !is_own(self.judge, &entry))
+                .then(|| entry.file_name().to_string_lossy().into_owned())
         })
     }
+}
+
+/// When a name in a directory was changed last; 0 when that can't be told.
+fn changed_at(directory: &Path) -> i64 {
+    fs::metadata(directory).map_or(0, |now| nanoseconds(now.mtime(), now.mtime_nsec()))
 }
 
 fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
