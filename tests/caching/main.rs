@@ -7,3 +7,4 @@ mod support;
 mod tiers;
 mod tools;
 mod why;
+mod withheld;
