@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::exit::Status;
 use crate::printer::Printer;
+use crate::report::severity_word;
 use airtight_cache::ActionResult;
 use airtight_cache::local::LocalStore;
 use airtight_policy::{Reaction, Rule};
@@ -99,10 +100,10 @@ pub(crate) fn nondeterministic(
     if reaction == Reaction::Record {
         return Status::Success;
     }
+    let word = severity_word(severity);
     let mut text = String::new();
     for (path, how) in differences {
-        text +=
-            &format!("{severity}[{rule}]: {path} differs between two runs of {action}\n  {how}\n");
+        text += &format!("{word}[{rule}]: {path} differs between two runs of {action}\n  {how}\n");
     }
     text += "  effect   not cached; what depends on it is rebuilt for nothing\n";
     printer.tell(text);

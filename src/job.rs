@@ -128,6 +128,10 @@ impl Job {
                 Ok(sealed) => sealed,
                 Err(why) => {
                     session.cache.count(|counters| counters.not_cached(why.reason));
+                    if why.reason == NotCachedReason::StoreFailed {
+                        // Nothing in the verdict tells of it.
+                        printer.warning(&format!("not cached: {}", why.what));
+                    }
                     return Ok(ran.status);
                 }
             };

@@ -6,7 +6,7 @@ mod json;
 mod short;
 mod words;
 
-pub(crate) use words::{chain, commas, deed, times};
+pub(crate) use words::{chain, commas, deed, severity as severity_word, times};
 
 use crate::config::Format;
 use crate::error::Error;

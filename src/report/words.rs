@@ -9,7 +9,7 @@ use anstyle::Style;
 const ARGUMENTS: usize = 60;
 
 /// The word before a rule's id.
-pub(super) fn severity(severity: Severity) -> &'static str {
+pub(crate) fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
         Severity::Warn => "warning",

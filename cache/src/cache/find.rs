@@ -152,13 +152,15 @@ impl Search<'_> {
         self.because(MissReason::Damaged);
     }
 
-    /// Something stored can't be used. What came from a remote is told by the remote's warning.
+    /// Something stored can't be used. Damage from a remote is told by the remote's warning.
     fn damaged(&mut self, from: Option<&Guarded>, what: &str, damage: &Damage) {
-        self.damaged += 1;
         let note = format!("{what}: {damage}");
+        // That others sign with other keys, or don't, is no fault of the store.
+        let fault = !matches!(damage, Damage::Signature(_));
+        self.damaged += u64::from(fault);
         match from {
-            Some(remote) => remote.found_wrong(&note),
-            None => self.notes.push(note),
+            Some(remote) if fault => remote.found_wrong(&note),
+            _ => self.notes.push(note),
         }
         self.because(match damage {
             Damage::Signature(_) => MissReason::Untrusted,
