@@ -249,6 +249,9 @@ impl Daemon {
                 .map(|path| text(path.into()))
                 .collect::<Result<_, Failure>>()?,
         };
+        if let Ok(session) = &session {
+            session.watch(&subject.declaration, &self.config);
+        }
         let started = SystemTime::now();
         let counted = Counted::new(&self.runs);
         let run =
