@@ -119,7 +119,7 @@ fn a_store_that_is_read_only() {
     // What it hasn't is made.
     let other = format!("--env X=1 {ARGS}");
     let (end, _) = site.run_where(&read_only, &other);
-    warned(&end, &site, &"Read-only");
+    warned(&end, &site, "Read-only");
     assert_ne!(site.text("out"), made);
     site.runs_because(NoEntry, &other);
 }

@@ -218,7 +218,12 @@ fn what_reads_standard_input() {
 
 /// Runs a script that stops at `meet`, where the test does something.
 #[track_caller]
-fn meanwhile(kept: &Kept, args: &str, script: &str, change: impl FnOnce(&Site)) -> (i32, String) {
+fn meanwhile(
+    kept: &Kept,
+    args: &str,
+    script: &str,
+    change: impl FnOnce(&Site) -> &Site,
+) -> (i32, String) {
     let site = &kept.site;
     for name in ["there", "back"] {
         let path = site.path(name);
@@ -269,7 +274,7 @@ fn changing() -> Kept {
 fn an_input_that_changes_after_it_was_read() {
     let kept = changing();
     let (code, said) =
-        meanwhile(&kept, "--in in", "cat in > out; meet", |site| drop(site.write("in", "new")));
+        meanwhile(&kept, "--in in", "cat in > out; meet", |site| site.write("in", "new"));
     assert_eq!(code, 120, "{said}");
     assert!(said.contains("I001"), "{said}");
 }
@@ -280,7 +285,7 @@ fn an_input_that_changes_before_it_is_read() {
     // The key holds the first content, the output the second.
     let (code, _) =
         meanwhile(&kept, "--in in", &format!("meet; cat in > out; echo {MARK} >> out"), |site| {
-            site.write("in", "new");
+            site.write("in", "new")
         });
     assert_eq!(code, 0);
 }
@@ -289,7 +294,7 @@ fn an_input_that_changes_before_it_is_read() {
 fn an_input_that_changes_and_changes_back() {
     let kept = changing();
     let (code, said) = meanwhile(&kept, "--in in", "cat in > out; meet", |site| {
-        site.write("in", "new").write("in", MARK);
+        site.write("in", "new").write("in", MARK)
     });
     assert_eq!(code, 120, "{said}");
 }
@@ -300,6 +305,7 @@ fn an_input_that_is_replaced_before_it_is_read() {
     let (code, _) =
         meanwhile(&kept, "--in in", &format!("meet; cat in > out; echo {MARK} >> out"), |site| {
             fs::rename(site.path("other"), site.path("in")).expect("a rename");
+            site
         });
     assert_eq!(code, 0);
 }
@@ -307,9 +313,8 @@ fn an_input_that_is_replaced_before_it_is_read() {
 #[test]
 fn a_tool_that_changes_after_it_was_read() {
     let kept = changing();
-    let (code, said) = meanwhile(&kept, "", "cat sdk/tool > out; meet", |site| {
-        drop(site.write("sdk/tool", "new"))
-    });
+    let (code, said) =
+        meanwhile(&kept, "", "cat sdk/tool > out; meet", |site| site.write("sdk/tool", "new"));
     assert_eq!(code, 120, "{said}");
 }
 
@@ -317,7 +322,7 @@ fn a_tool_that_changes_after_it_was_read() {
 fn a_name_that_appears_after_it_was_found_absent() {
     let kept = changing();
     let script = format!("test -e absent; echo {MARK} > out; meet");
-    let (code, _) = meanwhile(&kept, "", &script, |site| drop(site.write("absent", "")));
+    let (code, _) = meanwhile(&kept, "", &script, |site| site.write("absent", ""));
     assert_eq!(code, 0);
 }
 
@@ -325,7 +330,7 @@ fn a_name_that_appears_after_it_was_found_absent() {
 fn a_directory_that_gains_a_name_after_it_was_listed() {
     let kept = changing();
     let script = format!("ls sdk > out; echo {MARK} >> out; meet");
-    let (code, _) = meanwhile(&kept, "", &script, |site| drop(site.write("sdk/new", "")));
+    let (code, _) = meanwhile(&kept, "", &script, |site| site.write("sdk/new", ""));
     assert_eq!(code, 0);
 }
 
@@ -333,7 +338,7 @@ fn a_directory_that_gains_a_name_after_it_was_listed() {
 fn a_directory_that_loses_a_name_after_it_was_listed() {
     let kept = changing();
     let script = format!("ls sdk > out; echo {MARK} >> out; meet");
-    let (code, _) = meanwhile(&kept, "", &script, |site| drop(site.remove("sdk/tool")));
+    let (code, _) = meanwhile(&kept, "", &script, |site| site.remove("sdk/tool"));
     assert_eq!(code, 0);
 }
 
@@ -341,7 +346,7 @@ fn a_directory_that_loses_a_name_after_it_was_listed() {
 fn the_directory_of_the_outputs_that_loses_a_name() {
     let kept = changing();
     let script = format!("ls > out; echo {MARK} >> out; meet");
-    let (code, _) = meanwhile(&kept, "", &script, |site| drop(site.remove("other")));
+    let (code, _) = meanwhile(&kept, "", &script, |site| site.remove("other"));
     assert_eq!(code, 0);
 }
 
@@ -349,7 +354,7 @@ fn the_directory_of_the_outputs_that_loses_a_name() {
 fn a_link_that_leads_elsewhere_after_it_was_followed() {
     let kept = changing();
     let script = "cat sdk/link > out; meet";
-    let (code, _) = meanwhile(&kept, "", script, |site| drop(site.link("sdk/link", "../other")));
+    let (code, _) = meanwhile(&kept, "", script, |site| site.link("sdk/link", "../other"));
     assert_eq!(code, 0);
 }
 
