@@ -3,6 +3,7 @@
 
 use crate::capture::Kept;
 use crate::config::Config;
+use crate::determinism::differences;
 use crate::error::Error;
 use crate::printer::Printer;
 use crate::scratch;
@@ -10,7 +11,8 @@ use airtight_cache::key::{Action, ActionSpec, Look, NotCacheable};
 use airtight_cache::remote::RemoteOptions;
 use airtight_cache::stats::NotCachedReason;
 use airtight_cache::{
-    Cache, CacheError, CacheOptions, Hit, Miss, Provenance, Restore, Sealed, SigningKey, Streams,
+    ActionDigest, ActionResult, Cache, CacheError, CacheOptions, Hit, Miss, Provenance, Restore,
+    Sealed, SigningKey, Streams,
 };
 use airtight_policy::{Declaration, Environment, Judge, Rule, Verdict};
 use airtight_recording::{Digest, Exit, Recording};
@@ -306,6 +308,20 @@ impl Session {
         sealed.map_err(|why| NotCached { reason: unsealed(&why), what: why.to_string() })
     }
 
+    /// What differs between a result that was known and a new one, one text for each output; none
+    /// if they are the same. Nobody is to be given one of two results, so an entry that is
+    /// contradicted is removed from the local store.
+    pub(crate) fn differs(&self, known: &Known, sealed: &Sealed) -> Option<Vec<(String, String)>> {
+        if known.result == *sealed.result() {
+            return None;
+        }
+        let local = self.cache.local();
+        if let Some(entry) = known.entry {
+            local.discard_entry(&entry.0);
+        }
+        Some(differences(&known.result, sealed.result(), local))
+    }
+
     /// Publishes a sealed result, if the verdict is a proof for it. `duration` is that of the run
     /// in milliseconds.
     ///
@@ -347,6 +363,30 @@ impl Session {
             umask: self.umask,
         }
     }
+}
+
+/// A result that an action gave before.
+pub(crate) struct Known {
+    result: ActionResult,
+    /// Where it stands in the cache.
+    entry: Option<ActionDigest>,
+}
+
+impl From<Hit> for Known {
+    fn from(hit: Hit) -> Known {
+        Known { result: hit.entry.result, entry: Some(hit.action) }
+    }
+}
+
+impl From<&Sealed> for Known {
+    fn from(sealed: &Sealed) -> Known {
+        Known { result: sealed.result().clone(), entry: None }
+    }
+}
+
+/// Whether a hit is to be run again and compared, by chance.
+pub(crate) fn sampled(config: &Config) -> bool {
+    f64::from(fastrand::u32(0..10_000)) < config.cache.verify_hits * 100.0
 }
 
 /// Why a result is not in the cache.

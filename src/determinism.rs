@@ -2,7 +2,6 @@
 
 use crate::config::Config;
 use crate::exit::Status;
-use crate::printer::Printer;
 use crate::report::severity_word;
 use airtight_cache::ActionResult;
 use airtight_cache::local::LocalStore;
@@ -87,18 +86,17 @@ fn first_bytes(a: &Digest, b: &Digest, store: &LocalStore) -> String {
     format!("{sizes}, first at byte {at}:\n    {}\n    {}", show(a), show(b))
 }
 
-/// Tells that an action does not make the same each time (I005), and what its status is.
+/// The status of an action that does not make the same each time (I005), and what is to be told.
 pub(crate) fn nondeterministic(
     action: &str,
     differences: &[(String, String)],
     config: &Config,
-    printer: &Printer,
-) -> Status {
+) -> (Status, String) {
     let rule = Rule::I005;
     let severity = config.policy.severity(rule);
     let reaction = config.policy.reaction(rule, severity);
     if reaction == Reaction::Record {
-        return Status::Success;
+        return (Status::Success, String::new());
     }
     let word = severity_word(severity);
     let mut text = String::new();
@@ -106,6 +104,5 @@ pub(crate) fn nondeterministic(
         text += &format!("{word}[{rule}]: {path} differs between two runs of {action}\n  {how}\n");
     }
     text += "  effect   not cached; what depends on it is rebuilt for nothing\n";
-    printer.tell(text);
-    if reaction == Reaction::Warn { Status::Success } else { Status::Undeclared }
+    (if reaction == Reaction::Warn { Status::Success } else { Status::Undeclared }, text)
 }

@@ -1,12 +1,12 @@
 //! One action from its declaration to its exit code: restored, or run, traced, judged, published.
 
 use crate::action::{delete_outputs, environment, load_depfile};
-use crate::caching::Session;
+use crate::caching::{Known, Session, sampled};
 use crate::capture::{Capture, Kept};
 use crate::command::{self, Outcome};
 use crate::compiler;
 use crate::config::{Config, OnUntraceable};
-use crate::determinism::{differences, nondeterministic};
+use crate::determinism::nondeterministic;
 use crate::error::Error;
 use crate::exit::Status;
 use crate::guard;
@@ -62,7 +62,7 @@ impl Job {
             return Ok(self.execute(None, config, printer)?.status);
         };
         let again = self.refresh || self.recording.is_some() || self.report.is_some();
-        let sampled = f64::from(fastrand::u32(0..10_000)) < config.cache.verify_hits * 100.0;
+        let sampled = sampled(config);
         let found = match again || self.repeat > 1 {
             true => None,
             false => self.find(&session, config, !sampled, printer)?,
@@ -116,7 +116,7 @@ impl Job {
         config: &Config,
         printer: &Printer,
     ) -> Result<Status, Error> {
-        let mut before = known.map(|hit| (hit.entry.result, Some(hit.action)));
+        let mut before = known.map(Known::from);
         let mut left = self.repeat.max(1);
         loop {
             left -= 1;
@@ -135,20 +135,14 @@ impl Job {
                     return Ok(ran.status);
                 }
             };
-            if let Some((expected, entry)) = &before
-                && *expected != *sealed.result()
-            {
+            if let Some(differs) = before.and_then(|known| session.differs(&known, &sealed)) {
                 session.cache.count(|c| c.not_cached(NotCachedReason::NotDeterministic));
-                if let Some(entry) = entry {
-                    // Nobody is to be given one of two results.
-                    session.cache.local().discard_entry(&entry.0);
-                }
-                let local = session.cache.local();
-                let differs = differences(expected, sealed.result(), local);
-                return Ok(nondeterministic(&self.declaration.name, &differs, config, printer));
+                let (status, text) = nondeterministic(&self.declaration.name, &differs, config);
+                printer.tell(text);
+                return Ok(status);
             }
             if left > 0 {
-                before = Some((sealed.result().clone(), None));
+                before = Some(Known::from(&sealed));
                 continue;
             }
             if let Err(why) = session.publish(verdict, &recording, &sealed, ran.milliseconds) {

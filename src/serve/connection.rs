@@ -14,9 +14,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 /// How much a client may ask for before it takes answers, in KiB of requests. A short request
-/// counts as [`LEAST`]: so no more than 1024 are under way.
+/// counts as [`LEAST`]: so no more than 256 are under way, twice as many as there are threads.
 const ROOM: usize = 64 << 10;
-const LEAST: usize = 64;
+const LEAST: usize = 256;
 
 /// An answer on its way. The permit is the room that its request took.
 type Outgoing = (Vec<u8>, OwnedSemaphorePermit);

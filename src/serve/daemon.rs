@@ -1,28 +1,22 @@
 //! What the daemon does for a request.
 
 use super::message::{
-    Abort, Answer, Begin, Code, Done, End, Failure, Hello, Hit, Judged, Lookup, Miss, PROTOCOL,
-    Remote, Request, Run as Prepared, Stats, Stream, Welcome,
+    Abort, Answer, Begin, Code, Done, Failure, Hello, Hit, Lookup, Miss, PROTOCOL, Remote, Request,
+    Run as Prepared, Stats, Stream, Welcome,
 };
-use super::runs::{Run, Runs, kept, open_regular};
+use super::runs::{Run, Runs};
 use super::subject::Subject;
-use crate::action::{delete_outputs, environment, load_depfile};
-use crate::caching::{NotCached, Session};
-use crate::command::{self, Outcome};
+use crate::action::{delete_outputs, environment};
+use crate::caching::{Known, Session, sampled};
 use crate::config::Config;
 use crate::error::Error;
-use crate::exit::Status;
-use crate::report::Report;
 use crate::scratch::Scratch;
-use airtight_cache::Cache;
-use airtight_cache::stats::NotCachedReason;
-use airtight_policy::Verdict;
-use airtight_recording::Recording;
+use airtight_cache::stats::{MissReason, NotCachedReason};
+use airtight_cache::{self as cache, Cache};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::BufReader;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -66,9 +60,21 @@ impl Drop for Counted {
     }
 }
 
-/// What came of a search: a hit, or why there is none with the key that a run would have.
+/// How to look for a result.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// And write the outputs.
+    Restore,
+    /// And leave the workspace as it is.
+    Find,
+    /// Not at all: only the key is wanted.
+    Refresh,
+}
+
+/// What came of a search: a hit, or why there is none; with the key that a run has, or why it has
+/// none.
 enum Found {
-    Hit(Hit),
+    Hit(Box<cache::Hit>, Box<Session>),
     Miss(Miss, Box<Result<Session, String>>),
 }
 
@@ -90,7 +96,10 @@ impl Daemon {
             Request::Hello(hello) => self.hello(&hello),
             Request::Lookup(lookup) => self.lookup(*lookup),
             Request::Begin(begin) => self.begin(*begin, runs),
-            Request::End(end) => self.end(end, runs),
+            Request::End(end) => {
+                let run = runs.take(&end.token)?;
+                self.end(end, run)
+            }
             Request::Abort(Abort { token }) => {
                 runs.take(&token)?;
                 Ok(Answer::Done(Done::default()))
@@ -112,7 +121,7 @@ impl Daemon {
     }
 
     /// What remotes deserve to be warned of, each once for all clients.
-    fn warnings(&self) -> Vec<String> {
+    pub(super) fn warnings(&self) -> Vec<String> {
         self.cache.as_ref().map(|cache| cache.warnings()).unwrap_or_default()
     }
 
@@ -151,15 +160,15 @@ impl Daemon {
     fn lookup(&self, lookup: Lookup) -> Result<Answer, Failure> {
         let Lookup { action, caller, restore } = lookup;
         let subject = Subject::resolve(action, caller, self.umask, &self.config)?;
-        Ok(match self.find(&subject, Some(restore)) {
-            Found::Hit(hit) => Answer::Hit(Box::new(hit)),
+        let how = if restore { How::Restore } else { How::Find };
+        Ok(match self.find(&subject, how) {
+            Found::Hit(hit, session) => self.hit(*hit, &session, restore),
             Found::Miss(miss, _) => Answer::Miss(miss),
         })
     }
 
-    /// Looks for a result, and restores it if that is asked for; with `None` it is not looked for,
-    /// and only the key is found.
-    fn find(&self, subject: &Subject, restore: Option<bool>) -> Found {
+    /// Looks for a result.
+    fn find(&self, subject: &Subject, how: How) -> Found {
         let session = match self.session(subject) {
             Ok(session) => session,
             Err((reason, why)) => {
@@ -168,29 +177,35 @@ impl Daemon {
                 return Found::Miss(miss, Box::new(Err(why)));
             }
         };
-        let (reason, mut notes) = match restore {
-            None => ("refreshed", Vec::new()),
-            Some(restore) => match session.find(&subject.declaration, &self.config, restore) {
-                Ok(hit) => {
-                    let mut notes = hit.notes;
-                    notes.extend(self.warnings());
-                    return Found::Hit(Hit {
-                        from: hit.remote.unwrap_or_else(|| "local".to_owned()),
-                        key: hit.action.to_string(),
-                        restored: restore,
-                        outputs: session.action.outputs().to_vec(),
-                        stdout: Stream::of(&hit.stdout),
-                        stderr: Stream::of(&hit.stderr),
-                        duration_ms: hit.entry.provenance.duration,
-                        notes,
-                    });
-                }
-                Err(miss) => (miss.reason.name(), miss.notes),
+        let (reason, mut notes) = match how {
+            How::Refresh => {
+                session.cache.count(|counters| counters.miss(MissReason::Refreshed));
+                (MissReason::Refreshed, Vec::new())
+            }
+            _ => match session.find(&subject.declaration, &self.config, how == How::Restore) {
+                Ok(hit) => return Found::Hit(Box::new(hit), Box::new(session)),
+                Err(miss) => (miss.reason, miss.notes),
             },
         };
         notes.extend(self.warnings());
         let key = Some(session.action.weak().to_string());
-        Found::Miss(Miss { reason, key, uncacheable: None, notes }, Box::new(Ok(session)))
+        let miss = Miss { reason: reason.name(), key, uncacheable: None, notes };
+        Found::Miss(miss, Box::new(Ok(session)))
+    }
+
+    fn hit(&self, hit: cache::Hit, session: &Session, restored: bool) -> Answer {
+        let mut notes = hit.notes;
+        notes.extend(self.warnings());
+        Answer::Hit(Box::new(Hit {
+            from: hit.remote.unwrap_or_else(|| "local".to_owned()),
+            key: hit.action.to_string(),
+            restored,
+            outputs: session.action.outputs().to_vec(),
+            stdout: Stream::of(&hit.stdout),
+            stderr: Stream::of(&hit.stderr),
+            duration_ms: hit.entry.provenance.duration,
+            notes,
+        }))
     }
 
     /// The key of an action, or why it has none, as the name of a reason and in words.
@@ -212,9 +227,25 @@ impl Daemon {
         runs.admit()?;
         let Begin { action, caller, refresh } = begin;
         let mut subject = Subject::resolve(action, caller, self.umask, &self.config)?;
-        let (miss, session) = match self.find(&subject, (!refresh).then_some(true)) {
-            Found::Hit(hit) => return Ok(Answer::Hit(Box::new(hit))),
-            Found::Miss(miss, session) => (miss, *session),
+        let how = match refresh {
+            true => How::Refresh,
+            false if sampled(&self.config) => How::Find,
+            false => How::Restore,
+        };
+        let (miss, session, known) = match self.find(&subject, how) {
+            Found::Hit(hit, session) if how == How::Restore => {
+                return Ok(self.hit(*hit, &session, true));
+            }
+            Found::Hit(mut hit, session) => {
+                session.cache.count(|counters| counters.miss(MissReason::Sampled));
+                let mut notes = std::mem::take(&mut hit.notes);
+                notes.extend(self.warnings());
+                let key = Some(session.action.weak().to_string());
+                let reason = MissReason::Sampled.name();
+                let miss = Miss { reason, key, uncacheable: None, notes };
+                (miss, Ok(*session), Some(Known::from(*hit)))
+            }
+            Found::Miss(miss, session) => (miss, *session, None),
         };
         let file = |error: Error| Failure::of(Code::File, &error);
         let scratch = Scratch::create(&subject.declaration, &subject.argv).map_err(file)?;
@@ -254,100 +285,18 @@ impl Daemon {
         }
         let started = SystemTime::now();
         let counted = Counted::new(&self.runs);
-        let run =
-            Run { subject, session, recording, started, _scratch: scratch, _counted: counted };
+        let run = Run {
+            subject,
+            session,
+            known,
+            recording,
+            started,
+            _scratch: scratch,
+            _counted: counted,
+        };
         runs.put(token, run);
         Ok(Answer::Run(Box::new(prepared)))
     }
-
-    fn end(&self, mut end: End, runs: &Runs) -> Result<Answer, Failure> {
-        let mut run = runs.take(&end.token)?;
-        let path = end.recording.take().unwrap_or_else(|| run.recording.clone());
-        let recording = read_recording(&path)?;
-        run.check(&recording, &end)?;
-        let streams = [kept(end.stdout.take())?, kept(end.stderr.take())?];
-        let duration = end.duration_ms.unwrap_or_else(|| {
-            let elapsed = run.started.elapsed().unwrap_or_default();
-            u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
-        });
-        load_depfile(&mut run.subject.declaration)
-            .map_err(|error| Failure::of(Code::File, &error))?;
-        let verdict = command::judge(&run.subject.declaration, &self.config, &recording);
-        let place = run.subject.declaration.declared_at.as_ref();
-        let (all, unicode) = (self.config.all, true);
-        let report = Report { verdict: &verdict, declared_at: place, all, unicode };
-        let told = report.plain().and_then(|text| Ok((text, report.value()?)));
-        let (text, report) = told.map_err(|error| Failure::of(Code::File, &error))?;
-        let exit = match (recording.exit(), end.timed_out) {
-            (_, true) => Status::TimedOut,
-            (Some(exit), false) => Outcome::of(&verdict).status(exit),
-            // How it ended was not seen.
-            (None, false) => Status::Incomplete,
-        };
-        let kept = self.keep(&run, verdict, &recording, &streams, end.timed_out, duration);
-        let (key, reason, why) = match kept {
-            Ok(key) => (Some(key), None, None),
-            Err((reason, why)) => (None, Some(reason), Some(why)),
-        };
-        Ok(Answer::Judged(Box::new(Judged {
-            exit: exit.code(),
-            published: key.is_some(),
-            key,
-            reason,
-            why,
-            text,
-            report,
-            notes: self.warnings(),
-        })))
-    }
-
-    /// Publishes what a run gave, if it is verified. Gives the key, or why there is none.
-    fn keep(
-        &self,
-        run: &Run,
-        verdict: Verdict,
-        recording: &Recording,
-        streams: &[crate::capture::Kept; 2],
-        timed_out: bool,
-        duration: u64,
-    ) -> Result<String, (&'static str, String)> {
-        let session = run.session.as_ref().map_err(|why| {
-            let reason = match self.cache {
-                Some(_) => NotCachedReason::NotCacheable,
-                None => NotCachedReason::Disabled,
-            };
-            (reason.name(), why.clone())
-        })?;
-        let declaration = &run.subject.declaration;
-        let keep = || -> Result<String, NotCached> {
-            if timed_out {
-                let what = "it was stopped after its time was up".to_owned();
-                return Err(NotCached { reason: NotCachedReason::TimedOut, what });
-            }
-            if !self.config.cache.push {
-                let what = "storing is turned off".to_owned();
-                return Err(NotCached { reason: NotCachedReason::Disabled, what });
-            }
-            let started = run.nanoseconds();
-            let sealed =
-                session.seal(declaration, &self.config, &verdict, recording, streams, started)?;
-            session.publish(verdict, recording, &sealed, duration)?;
-            Ok(sealed.action().to_string())
-        };
-        keep().map_err(|why| {
-            session.cache.count(|counters| counters.not_cached(why.reason));
-            (why.reason.name(), why.what)
-        })
-    }
-}
-
-fn read_recording(path: &Path) -> Result<Recording, Failure> {
-    let failed = |what: String| {
-        Failure::new(Code::NoRecording, format!("{}: can't read: {what}", path.display()))
-    };
-    let file = open_regular(path).map_err(failed)?;
-    let read = Recording::read(BufReader::new(file));
-    read.map(|(recording, _)| recording).map_err(|error| failed(error.to_string()))
 }
 
 /// JSON has no other text than UTF-8.

@@ -7,6 +7,7 @@
 
 mod connection;
 mod daemon;
+mod ending;
 mod message;
 mod runs;
 mod socket;

@@ -3,7 +3,7 @@
 use super::daemon::Counted;
 use super::message::{Code, End, Failure, Stream};
 use super::subject::Subject;
-use crate::caching::Session;
+use crate::caching::{Known, Session};
 use crate::capture::Kept;
 use crate::scratch::Scratch;
 use airtight_cache::MAX_STREAM;
@@ -24,6 +24,8 @@ pub(super) struct Run {
     pub(super) subject: Subject,
     /// The key from before the run; none if the result can't be cached, for the reason.
     pub(super) session: Result<Session, String>,
+    /// The result that the cache has, if the new one is to be held against it.
+    pub(super) known: Option<Known>,
     pub(super) recording: PathBuf,
     pub(super) started: SystemTime,
     pub(super) _scratch: Scratch,

@@ -250,3 +250,39 @@ fn a_result_is_run_again_when_that_is_asked_for() {
     assert_eq!(site.carry_out(&mut client, &begun)["published"], true);
     assert_eq!(site.published(&mut client), 2);
 }
+
+#[test]
+fn a_hit_that_is_run_again_must_give_the_same() {
+    let site = Site::new();
+    site.write("one/airtight.toml", "[cache]\nverify-hits = 100.0\n");
+    let _daemon = site.daemon(&[]);
+    let mut client = site.client();
+    // What it makes depends on something that no key holds.
+    let action = json!({
+        "argv": ["sh", "-c", "echo \"$HIDDEN\" > out"],
+        "outputs": ["out"],
+        "environment": {"passthrough": ["HIDDEN"]},
+    });
+    let begin = |client: &mut Client, hidden: &str| {
+        let mut caller = site.caller("one");
+        caller["variables"]["HIDDEN"] = json!(hidden);
+        client.ask(json!({"begin": {"action": action, "caller": caller}}))
+    };
+    let begun = begin(&mut client, "1");
+    assert_eq!(begun["run"]["reason"], "no-entry");
+    assert_eq!(site.carry_out(&mut client, &begun)["published"], true);
+    let begun = begin(&mut client, "1");
+    assert_eq!(begun["run"]["reason"], "sampled", "{begun}");
+    assert_eq!(site.carry_out(&mut client, &begun)["published"], true);
+    let begun = begin(&mut client, "2");
+    assert_eq!(begun["run"]["reason"], "sampled");
+    let judged = site.carry_out(&mut client, &begun);
+    assert_eq!(
+        (&judged["published"], &judged["reason"]),
+        (&json!(false), &json!("not-deterministic"))
+    );
+    let text = judged["text"].as_str().expect("text");
+    assert!(text.contains("out differs between two runs of out"), "{text}");
+    // Neither result is given to anybody.
+    assert!(site.lookup(&mut client, &action, "one")["miss"].is_object());
+}

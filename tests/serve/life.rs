@@ -1,11 +1,16 @@
 //! How a daemon begins and ends.
 
-use crate::support::{Daemon, Site, script};
+use crate::support::{Daemon, Site, end, script};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 /// The exit code and the first line on standard error.
 fn told(output: &Output) -> (Option<i32>, String) {
@@ -151,4 +156,74 @@ fn it_ends_without_clients() {
     let (code, what) = told(&site.refused(&["--idle", "soon"]));
     assert_eq!(code, Some(2));
     assert!(what.starts_with("error: --idle: "), "{what}");
+}
+
+/// A remote that has nothing and takes everything. It tells of the first request that stores
+/// something, and answers no such request until it is told to.
+fn remote(stored: Sender<()>, release: Receiver<()>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let release = Arc::new(Mutex::new(release));
+    // Ends with the test process.
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.expect("a connection");
+            let (stored, release) = (stored.clone(), Arc::clone(&release));
+            thread::spawn(move || take(&stream, &stored, &release));
+        }
+    });
+    url
+}
+
+/// Answers the requests of one connection.
+fn take(stream: &TcpStream, stored: &Sender<()>, release: &Mutex<Receiver<()>>) {
+    let (mut reader, mut writer) = (BufReader::new(stream), stream);
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut head).unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        let head = head.to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.map_or(0, |length| length.parse().expect("a number"))];
+        reader.read_exact(&mut body).expect("the whole body");
+        let answer = match head.starts_with("put ") {
+            true => {
+                // Nobody may listen any more.
+                let _ = stored.send(());
+                // Released for good when the other end is dropped.
+                let _ = release.lock().expect("nobody panics").recv();
+                "200 OK"
+            }
+            false => "404 Not Found",
+        };
+        let _ = write!(writer, "HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
+    }
+}
+
+#[test]
+fn a_publication_under_way_is_finished() {
+    let site = Site::new();
+    let (stored, begun_to_store) = channel();
+    let (release, released) = channel();
+    let daemon = site.daemon(&["--remote", &remote(stored, released)]);
+    let mut client = site.client();
+    let begin = json!({"begin": {
+        "action": script("echo 1 > out", &["out"]),
+        "caller": site.caller("one"),
+    }});
+    let begun = client.ask(begin);
+    client.send(end(&begun["run"], &site.trace(&begun["run"])));
+    begun_to_store.recv().expect("it publishes");
+    daemon.signal(Signal::SIGTERM);
+    // Nobody can connect any more, but it is still there.
+    while site.socket().exists() {
+        thread::yield_now();
+    }
+    drop(release);
+    let judged = client.receive()["judged"].clone();
+    assert_eq!((&judged["published"], &judged["notes"]), (&json!(true), &json!([])), "{judged}");
+    assert_eq!(daemon.end(), Some(0));
 }
