@@ -152,15 +152,41 @@ impl Entry {
         strong: &ActionDigest,
         trusted: &TrustedKeys,
     ) -> Result<Entry, Damage> {
-        let message = message(bytes, MAX_MESSAGES)?;
-        if message.exit_code != 0 {
-            return Err(Damage::Failed(message.exit_code));
+        let outputs = action.outputs().iter();
+        let declared: Vec<(String, String)> =
+            outputs.map(|output| (action.wire_path(output), output.clone())).collect();
+        let (message, metadata) = answer_to(bytes, strong)?;
+        Entry::check(strong, result(&message, &declared)?, &metadata, trusted)
+    }
+
+    /// Reads an entry of which only the action's `declared` outputs are known, as the protocol has
+    /// them and relative to the workspace. Where they aren't, its own are taken as they are, and
+    /// neither checksum nor signature is checked. For people: nothing is restored from it.
+    pub(crate) fn of_outputs(
+        bytes: &[u8],
+        declared: Option<&[(String, String)]>,
+        strong: &ActionDigest,
+    ) -> Result<Entry, Damage> {
+        let (message, metadata) = answer_to(bytes, strong)?;
+        if let Some(declared) = declared {
+            let result = result(&message, declared)?;
+            return Entry::check(strong, result, &metadata, &TrustedKeys::default());
         }
-        let metadata = provenance(&message)?;
-        if metadata.action != strong.to_string() {
-            return Err(Damage::Moved);
-        }
-        let result = result(&message, action)?;
+        let files = message.output_files.iter().map(|file| &file.path);
+        let links = message.output_symlinks.iter().map(|link| &link.path);
+        let directories = message.output_directories.iter().map(|output| &output.path);
+        let own = files.chain(links).chain(directories);
+        let own: Vec<_> = own.map(|path| (path.clone(), path.clone())).collect();
+        let (result, provenance) = (result(&message, &own)?, metadata.provenance());
+        Ok(Entry { result, provenance, signer: None })
+    }
+
+    fn check(
+        strong: &ActionDigest,
+        result: ActionResult,
+        metadata: &wire::Provenance,
+        trusted: &TrustedKeys,
+    ) -> Result<Entry, Damage> {
         let provenance = metadata.provenance();
         let facts = signed(strong, &result, &provenance);
         // A damaged byte of a blob shows in its digest, one in a mode, a link's text or a field's
@@ -172,6 +198,27 @@ impl Entry {
         let signer = trusted.check(signature.as_ref(), &facts).map_err(Damage::Signature)?;
         Ok(Entry { result, provenance, signer })
     }
+}
+
+/// The action that an entry says to be the answer to, as text.
+pub(crate) fn action_of(bytes: &[u8]) -> Result<String, Damage> {
+    Ok(provenance(&message(bytes, MAX_MESSAGES)?)?.action)
+}
+
+/// The message of an entry and ours in it, if it tells of the success of that very action.
+fn answer_to(
+    bytes: &[u8],
+    strong: &ActionDigest,
+) -> Result<(reapi::ActionResult, wire::Provenance), Damage> {
+    let message = message(bytes, MAX_MESSAGES)?;
+    if message.exit_code != 0 {
+        return Err(Damage::Failed(message.exit_code));
+    }
+    let metadata = provenance(&message)?;
+    if metadata.action != strong.to_string() {
+        return Err(Damage::Moved);
+    }
+    Ok((message, metadata))
 }
 
 /// Decodes an `ActionResult` of at most `most` messages.
@@ -199,10 +246,11 @@ fn provenance(message: &reapi::ActionResult) -> Result<wire::Provenance, Damage>
         .map_err(|error| Damage::Garbage(error.to_string()))
 }
 
-/// The outputs, if they are exactly those that `action` declares.
-fn result(message: &reapi::ActionResult, action: &Action) -> Result<ActionResult, Damage> {
-    let declared: Vec<(String, &String)> =
-        action.outputs().iter().map(|output| (action.wire_path(output), output)).collect();
+/// The outputs, if they are exactly the declared ones.
+fn result(
+    message: &reapi::ActionResult,
+    declared: &[(String, String)],
+) -> Result<ActionResult, Damage> {
     let mut open: BTreeSet<&str> = declared.iter().map(|(wire, _)| wire.as_str()).collect();
     let mut take = |wire: &str| -> Result<String, Damage> {
         let known = declared.iter().find(|(declared, _)| declared == wire);

@@ -1,5 +1,7 @@
 //! `airtight doctor`
 
+mod cache;
+
 use crate::error::Error;
 use crate::exit::Status;
 use crate::printer::{DIM, ERROR, GOOD, Printer, STRONG, WARNING};
@@ -25,6 +27,9 @@ pub(crate) struct Args {
     /// How to write the answer
     #[arg(long, value_enum, default_value = "human")]
     format: Format,
+    /// Ask the remotes in the settings whether they answer; the network is not used otherwise
+    #[arg(long)]
+    remotes: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -379,7 +384,8 @@ fn try_to_trace() -> Option<(String, String)> {
 }
 
 pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
-    let checks = Facts::gather().checks();
+    let mut checks = Facts::gather().checks();
+    checks.extend(cache::checks(args.remotes));
     let state = checks.iter().map(|check| check.state).max().unwrap_or(State::Ok);
     let answer = Answer { version: env!("CARGO_PKG_VERSION"), state, checks };
     let text = match args.format {

@@ -245,6 +245,11 @@ impl Caching {
         Ok(Some(key))
     }
 
+    /// How many remotes there are.
+    pub(crate) fn remote_count(&self) -> usize {
+        self.remotes.len()
+    }
+
     /// The remotes, with their secrets read.
     ///
     /// # Errors

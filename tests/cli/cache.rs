@@ -1,10 +1,11 @@
 //! `airtight cache` and its subcommands.
 
-use crate::support::Site;
+use crate::support::{End, Site};
 use insta::assert_snapshot;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The SHA-256 of "x\n".
 const X: &str = "73cb3858a687a8494ca3323053016282f3dad39d42cf62ca4e79dda2aac7d9ac";
@@ -171,24 +172,105 @@ fn the_store_shrinks_on_demand_and_is_cleared() {
     assert!(end.stdout.contains("hits                1 of 3"), "{}", end.show());
 }
 
+/// Everything in a directory, and itself, the inner first.
+fn all_in(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() && !path.is_symlink() {
+            true => found.extend(all_in(&path)),
+            false => found.push(path),
+        }
+    }
+    found.push(directory.to_owned());
+    found
+}
+
+/// Takes away the right to write from a store, or gives it back.
+fn set_writable(store: &Path, writable: bool) {
+    // From the outer to the inner, so that each can be reached.
+    let mut open = vec![store.to_owned()];
+    while let Some(path) = open.pop() {
+        let is_directory = path.is_dir();
+        let mode = match (is_directory, writable) {
+            (true, true) => 0o700,
+            (true, false) => 0o500,
+            (false, true) => 0o600,
+            (false, false) => 0o400,
+        };
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("chmod");
+        if is_directory {
+            open.extend(fs::read_dir(path).expect("it").map(|entry| entry.expect("it").path()));
+        }
+    }
+}
+
+/// `airtight` as somebody whose rights count: root's don't. Then everything belongs to nobody.
+fn ordinary(site: &Site, args: &[&str]) -> End {
+    // What root has in its PATH may be out of reach.
+    let path = ("PATH", "/usr/bin:/bin");
+    if !nix::unistd::geteuid().is_root() {
+        let mut command = site.airtight(args);
+        command.env(path.0, path.1);
+        return site.end(command);
+    }
+    const NOBODY: u32 = 65534;
+    for path in all_in(&site.root()) {
+        std::os::unix::fs::lchown(path, Some(NOBODY), Some(NOBODY)).expect("chown");
+    }
+    // The program may lie where only root can go.
+    let program = site.root().join("airtight");
+    if !program.exists() {
+        fs::copy(env!("CARGO_BIN_EXE_airtight"), &program).expect("a copy");
+    }
+    let drop = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
+    let own = site.airtight(&[]);
+    let mut command = Command::new("setpriv");
+    command.args(drop).arg(program).args(args).current_dir(site.path("")).env_clear();
+    command.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env(path.0, path.1);
+    site.end(command)
+}
+
 #[test]
-fn a_store_that_can_not_be_written_is_told() {
-    let site = used();
-    fs::remove_dir_all(store(&site).join("tmp")).expect("it was there");
-    fs::write(store(&site).join("tmp"), "").expect("a file in its place");
-    let end = site.run(&["cache", "put", "in"]);
-    // It is there already.
-    end.code(0);
-    site.write("new", "new");
-    let end = site.run(&["cache", "put", "new"]);
-    assert!(end.code(123).stderr.contains("/tmp: can't make a temporary file"), "{}", end.show());
+fn a_store_that_can_only_be_read() {
+    let site = Site::new();
+    site.write("in", "x\n").write("new", "new");
+    let run = |args: &[&str]| ordinary(&site, args);
+    run(COPY).silent(0);
+    set_writable(&store(&site), false);
     // Reading needs no writing.
-    site.run(COPY).silent(0);
-    assert_eq!(site.run(&["cache", "get", X]).code(0).stdout, "x\n");
-    // What others can write to can't be trusted.
+    let stats = run(&["cache", "stats"]).stdout;
+    run(COPY).silent(0);
+    assert_eq!(run(&["cache", "stats"]).stdout, stats);
+    assert_eq!(run(&["cache", "get", X]).code(0).stdout, "x\n");
+    for reading in ["stats", "verify", "gc", "dir"] {
+        run(&["cache", reading]).code(0);
+    }
+    let end = run(&["cache", "explain-key", "--in", "in", "--out", "out", "--", "cp", "in", "out"]);
+    assert!(end.code(0).stdout.contains("  an entry\n"), "{}", end.show());
+    let end = run(&["cache", "put", "new"]);
+    assert!(end.code(123).stderr.contains("choose another directory"), "{}", end.show());
+    let end = run(&["cache", "clear"]);
+    assert!(end.code(123).stderr.contains("files can't be removed"), "{}", end.show());
+    let end = run(&["doctor"]);
+    assert!(end.code(0).stdout.contains("airtight: can't be written: "), "{}", end.show());
+    damage(&blob(&site), "y\n");
+    run(&["cache", "get", X]).code(123);
+    let end = run(&["cache", "verify"]);
+    let summary = "1 damaged blob removed, 1 could not be read or removed\n";
+    assert!(end.code(1).stdout.ends_with(summary), "{}", end.show());
+    set_writable(&store(&site), true);
+}
+
+#[test]
+fn a_store_that_others_can_write_to_is_refused() {
+    let site = used();
     fs::set_permissions(store(&site), fs::Permissions::from_mode(0o777)).expect("chmod");
-    let end = site.run(&["cache", "get", X]);
-    assert!(end.code(123).stderr.contains("others can write to it"), "{}", end.show());
+    for args in [["cache", "stats"], ["cache", "verify"], ["cache", "clear"]] {
+        let end = site.run(&args);
+        assert!(end.code(123).stderr.contains("others can write to it"), "{}", end.show());
+    }
 }
 
 #[test]
@@ -232,4 +314,192 @@ fn keys_are_made_once_and_sign() {
     let end = site.run(COPY);
     assert!(end.code(0).stderr.contains("signed by a key that is not trusted"), "{}", end.show());
     assert_eq!(hits(), (1.into(), serde_json::json!({"no-entry": 1, "untrusted": 1})));
+}
+
+#[test]
+fn entries_are_shown_with_where_they_come_from() {
+    let site = Site::new();
+    site.write("sub/in", "x\n");
+    let script = "echo said; cp in ../out; mkdir gen; ln -s ../out gen/link";
+    let run = ["run", "--in", "in", "--out", "../out", "--out", "gen", "--", "sh", "-c", script];
+    let mut command = site.airtight(&run);
+    command.current_dir(site.path("sub"));
+    let keygen = site.run(&["cache", "keygen", "-o", "key"]);
+    let public = keygen.code(0).stdout.trim_end().strip_prefix("airtight-key ").expect("a key");
+    site.write("airtight.toml", "[cache]\nsigning-key = \"key\"\n");
+    site.end(command).code(0);
+    let mut keys: Vec<String> = Vec::new();
+    for shard in fs::read_dir(store(&site).join("ac-v1")).expect("entries") {
+        for entry in fs::read_dir(shard.expect("it").path()).expect("a shard") {
+            keys.push(entry.expect("it").file_name().into_string().expect("UTF-8"));
+        }
+    }
+    let shown: Vec<serde_json::Value> = keys
+        .iter()
+        .map(|key| {
+            let end = site.run(&["cache", "get", "--entry", key]);
+            serde_json::from_str(&end.code(0).stdout).expect("JSON")
+        })
+        .collect();
+    let strong = shown.iter().position(|entry| entry["key"].is_string()).expect("a result");
+    let (result, weak) = (&shown[strong], &shown[1 - strong]);
+    assert_eq!(weak["path_sets"].as_array().expect("a list").len(), 1);
+    assert!(result["key"].as_str().expect("text").starts_with(&keys[strong]));
+    let file = serde_json::json!({ "path": "out", "digest": format!("{X}/2"), "mode": "644" });
+    assert_eq!(result["files"], serde_json::json!([file]));
+    assert_eq!(result["directories"][0]["path"], "sub/gen");
+    assert!(result["stdout"].as_str().expect("a digest").ends_with("/5"));
+    assert_eq!(result["stderr"], serde_json::Value::Null);
+    assert_eq!(result["checked"], true);
+    assert!(result["signer"].as_str().expect("a key").contains(public), "{result}");
+    assert_eq!(result["provenance"]["backend"], "ptrace");
+    // Without the messages of the action, as after a hit in a remote.
+    let blobs = store(&site).join("cas-v1").join(&keys[strong][..2]).join(&keys[strong]);
+    fs::remove_file(blobs).expect("the action");
+    let end = site.run(&["cache", "get", "--entry", &keys[strong], "-o", "entry.json"]);
+    end.silent(0);
+    let result: serde_json::Value = serde_json::from_str(&site.read("entry.json")).expect("JSON");
+    assert_eq!((&result["checked"], &result["signer"]), (&false.into(), &serde_json::Value::Null));
+    assert_eq!(result["files"][0]["path"], "../out");
+    // Under another key it is damage, and so is a flipped bit.
+    let entries = store(&site).join("ac-v1");
+    let of = |key: &str| entries.join(&key[..2]).join(key);
+    fs::rename(of(&keys[strong]), of(&keys[1 - strong])).expect("moved");
+    site.run(&["cache", "get", "--entry", &keys[1 - strong]]).code(123);
+    fs::write(of(&keys[strong]), "garbage").expect("damage");
+    let end = site.run(&["cache", "get", "--entry", &keys[strong]]);
+    assert!(end.code(123).stderr.contains("damaged"), "{}", end.show());
+    let end = site.run(&["cache", "get", "--entry", &keys[strong]]);
+    assert_eq!(end.code(1).stderr, "error: the local store has no such entry\n");
+}
+
+#[test]
+fn a_key_is_explained() {
+    let site = Site::new();
+    site.write("airtight.toml", "[policy.scopes]\ntoolchain = [\"/\"]\n");
+    site.write("in", "x\n").write("sub/tool", "");
+    let explain = |more: &[&str], command: &[&str]| {
+        let args = [&["cache", "explain-key"], more, &["--"], command].concat();
+        let mut command = site.airtight(&args);
+        command.env("PATH", "/usr/bin:/bin").env("TOKEN", "s3cret");
+        site.end(command)
+    };
+    let declared = ["--in", "in", "--out", "out", "--env", "TOKEN", "--env", "MODE=a b"];
+    let end = explain(&declared, &["cp", "in", "out"]);
+    insta::with_settings!({filters => vec![
+        (r"policy [0-9a-f]{64}/\d+", "policy [DIGEST]"),
+        (r"weak key    [0-9a-f]{64}/\d+", "weak key    [DIGEST]"),
+        (r"ISA=\S+", "ISA=[ISA]"),
+    ]}, {
+        assert_snapshot!("the_key_of_a_copy", end.show());
+    });
+    assert!(!end.stdout.contains("s3cret"));
+    let end = explain(&[&["--values"], declared.as_slice()].concat(), &["cp", "in", "out"]);
+    assert!(end.code(0).stdout.contains("variable    TOKEN=s3cret\n"), "{}", end.show());
+    // Nothing was run.
+    assert!(!site.path("out").exists());
+    let absolute = site.path("in").display().to_string();
+    let end = explain(&declared, &["cp", &absolute, "out"]);
+    assert!(
+        end.code(0).stdout.ends_with(
+            "warning: argument 1: [ROOT]/work/in names the workspace\n  \
+             hint: use relative paths, so that other checkouts share the key\n"
+        ),
+        "{}",
+        end.show()
+    );
+    let end = explain(&["--out", "../out"], &["cp", "in", "../out"]);
+    assert!(end.code(2).stderr.contains("is outside of the workspace"), "{}", end.show());
+    explain(&["--in", "in"], &["cat", "in"]).code(2);
+    site.run(&["cache", "explain-key", "--out", "out"]).code(2);
+}
+
+#[test]
+fn path_sets_and_entries_are_explained() {
+    let site = Site::new();
+    site.write("in", "x\n");
+    let declared = ["--in", "in", "--out", "out", "--", "sh", "-c", "cat in > out; pwd >> out"];
+    let explain = || {
+        let end = site.run(&[&["cache", "explain-key", "--json"], declared.as_slice()].concat());
+        serde_json::from_str::<serde_json::Value>(&end.code(0).stdout).expect("JSON")
+    };
+    let before = explain();
+    assert_eq!((&before["version"], &before["path_sets"]), (&1.into(), &serde_json::json!([])));
+    assert_eq!(before["outputs"], serde_json::json!(["out"]));
+    let input = serde_json::json!([{ "path": "in", "is": format!("file {X}/2") }]);
+    assert_eq!(before["inputs"], input);
+    site.run(&[&["run"], declared.as_slice()].concat()).silent(0);
+    let after = explain();
+    assert_eq!(after["weak"], before["weak"]);
+    let set = &after["path_sets"][0];
+    assert_eq!(set["entry"], "whole");
+    let paths = set["paths"].as_array().expect("paths");
+    let workspace = serde_json::json!(
+        { "path": "", "wanted": "its own path", "state": "\"[ROOT]/work\"" }
+    );
+    assert!(paths.contains(&workspace), "{set}");
+    let warning = after["warnings"][0].as_str().expect("a warning");
+    assert!(warning.starts_with("an output holds the absolute path"), "{warning}");
+    let strong = set["strong"].as_str().expect("a key");
+    site.run(&["cache", "get", "--entry", strong]).code(0);
+    let end = site.run(&[&["cache", "explain-key"], declared.as_slice()].concat());
+    assert!(end.code(0).stdout.contains(&format!("strong key {strong}  an entry\n")));
+    assert!(end.stdout.contains("-ffile-prefix-map"), "{}", end.show());
+    // Another state leads to another key.
+    std::os::unix::fs::symlink("x", site.path("in2")).expect("a link");
+    fs::remove_file(blob(&site)).ok();
+    site.run(&["cache", "gc", "--max-size", "1B"]).code(0);
+    assert_eq!(explain()["path_sets"], serde_json::json!([]));
+}
+
+#[test]
+fn doctor_tells_of_the_cache() {
+    let site = Site::new();
+    let checks = |args: &[&str]| {
+        let end = site.run(&[&["doctor", "--format", "json"], args].concat());
+        let answer: serde_json::Value = serde_json::from_str(&end.stdout).expect("JSON");
+        let checks = answer["checks"].as_array().expect("checks").clone();
+        move |name: &str| -> Vec<(String, String)> {
+            let of = |check: &&serde_json::Value| check["name"] == name;
+            let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+            let facts = |check: &serde_json::Value| (text(&check["state"]), text(&check["found"]));
+            checks.iter().filter(of).map(facts).collect()
+        }
+    };
+    let ok = |text: &str| vec![("ok".to_owned(), text.to_owned())];
+    let found = checks(&[]);
+    let text = "[ROOT]/home/.cache/airtight will be made; it may hold 10.0 GiB";
+    assert_eq!(found("cache"), ok(text));
+    assert_eq!((found("reflink").len(), found("remote").len()), (1, 0));
+    assert!(!store(&site).exists());
+    site.run(&["cache", "put", "/dev/null"]).code(2);
+    site.write("in", "x");
+    site.run(&["cache", "put", "in"]).code(0);
+    let text = "[ROOT]/home/.cache/airtight holds 4.0 KiB of 10.0 GiB";
+    assert_eq!(checks(&[])("cache"), ok(text));
+    // A remote is asked only when that is wanted.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/x", listener.local_addr().expect("an address"));
+    let settings =
+        format!("[[cache.remote]]\nurl = \"{url}\"\nconnect-timeout = \"1s\"\nretries = 0\n");
+    site.write("airtight.toml", settings);
+    assert_eq!(checks(&[])("remote"), ok("1 in the settings; --remotes asks it"));
+    drop(listener);
+    let asked = checks(&["--remotes"])("remote");
+    assert_eq!((asked.len(), asked[0].0.as_str()), (1, "degraded"), "{asked:?}");
+    let remote = site.root().join("remote");
+    fs::create_dir(&remote).expect("a directory");
+    let url = format!("file://{}", remote.display());
+    site.write("airtight.toml", format!("[[cache.remote]]\nurl = \"{url}\"\n"));
+    assert_eq!(checks(&["--remotes"])("remote"), ok("file://[ROOT]/remote answers"));
+    site.write("airtight.toml", "[cache]\nenabled = false\n");
+    assert_eq!(checks(&[])("cache"), ok("turned off in the settings"));
+    site.write("airtight.toml", "cache = 1\n");
+    let found = checks(&[])("settings");
+    assert_eq!(found[0].0, "missing");
+    site.write("airtight.toml", "");
+    fs::set_permissions(store(&site), fs::Permissions::from_mode(0o770)).expect("chmod");
+    let found = checks(&[])("cache");
+    assert_eq!(found[0].0, "degraded");
+    assert!(found[0].1.contains("others can write to it"), "{found:?}");
 }

@@ -8,15 +8,17 @@
 
 mod explain;
 mod find;
+mod inspect;
 mod publish;
 
 pub use explain::{Known, KnownEntry, KnownSet, Nearest};
 pub use find::{Hit, Miss, Restore};
+pub use inspect::{Record, RecordError};
 pub use publish::{PublishError, Sealed, Streams};
 
 use crate::file_digests::FileDigests;
 use crate::local::{LocalStore, StoreError, StoreOptions};
-use crate::remote::{self, Guarded, RemoteOptions, RemoteOptionsError};
+use crate::remote::{self, Guarded, Remote as _, RemoteError, RemoteOptions, RemoteOptionsError};
 use crate::sign::{SigningKey, TrustedKeys};
 use crate::stats::{Counters, Stats};
 use airtight_recording::{Digest, Stamp};
@@ -188,6 +190,26 @@ impl Cache {
         }
     }
 
+    /// Asks each remote for an entry that nobody has, to see whether it answers; with its name for
+    /// messages. Neither their budget nor what is known of their failures is touched.
+    ///
+    /// # Errors
+    /// When the options of a remote are wrong.
+    pub fn ping(
+        remotes: &[RemoteOptions],
+    ) -> Result<Vec<(String, Result<(), RemoteError>)>, CacheError> {
+        let runtime = runtime()?;
+        runtime.block_on(async {
+            let mut answers = Vec::new();
+            for options in remotes {
+                let remote = Guarded::new(remote::open(options)?, options, None);
+                let answer = remote.get_entry(&Digest::of(b"airtight doctor")).await;
+                answers.push((remote.name().to_owned(), answer.map(|_| ())));
+            }
+            Ok(answers)
+        })
+    }
+
     /// The remotes, and the runtime that drives them.
     fn beyond(&self) -> Result<&Beyond, CacheError> {
         if let Some(beyond) = self.beyond.get() {
@@ -197,10 +219,7 @@ impl Cache {
         if let Some(beyond) = self.beyond.get() {
             return Ok(beyond);
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(CacheError::Runtime)?;
+        let runtime = runtime()?;
         let down = self.local.root().join("remotes-v1");
         let remotes: Vec<Guarded> = {
             let _inside = runtime.enter();
@@ -212,4 +231,9 @@ impl Cache {
         let flushed = Mutex::new(vec![remote::Counters::default(); remotes.len()]);
         Ok(self.beyond.get_or_init(|| Beyond { runtime, remotes, flushed }))
     }
+}
+
+fn runtime() -> Result<Runtime, CacheError> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().map_err(CacheError::Runtime)
 }

@@ -421,6 +421,16 @@ fn temporary(room: &Path, mode: u32) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
+/// Whether the file system of `directory` clones files (reflinks). Tried with two nameless files.
+///
+/// # Errors
+/// When the directory can't be written.
+pub fn can_clone(directory: &Path) -> io::Result<bool> {
+    let (mut one, other) = (tempfile::tempfile_in(directory)?, tempfile::tempfile_in(directory)?);
+    one.write_all(&[1; 4096])?;
+    Ok(rustix::fs::ioctl_ficlone(&other, &one).is_ok())
+}
+
 fn make_root(root: &Path) -> io::Result<()> {
     if let Some(parent) = root.parent() {
         fs::create_dir_all(parent)?;

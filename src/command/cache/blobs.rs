@@ -1,6 +1,6 @@
 //! `airtight cache get` and `put`
 
-use super::{Name, existing, store};
+use super::{Name, entry, existing, store};
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit::Status;
@@ -13,17 +13,22 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::path::PathBuf;
 
-/// Print a blob of the local store
+/// Print a blob or an entry of the local store
 ///
-/// It is hashed before a byte of it is shown. Ends with 1 when the store lacks it, and with 123
-/// when it is damaged; then it is removed, too.
+/// A blob is hashed before a byte of it is shown. An entry is printed as JSON: the outputs, who
+/// signed them, and where they come from; under a weak key stand path sets. Ends with 1 when the
+/// store has nothing of that name, and with 123 when it is damaged; then it is removed, too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  airtight cache get 6e0a…/1234 -o a.o")]
+  airtight cache get DIGEST -o a.o
+  airtight cache get --entry KEY | jq .provenance")]
 pub(super) struct GetArgs {
-    /// The SHA-256 of the blob, with or without /SIZE
+    /// The SHA-256 of the blob, or the key of the entry, with or without /SIZE
     #[arg(value_name = "DIGEST", value_parser = Name::parse)]
     name: Name,
+    /// Print the entry under this key
+    #[arg(long)]
+    entry: bool,
     /// Write it to this file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -39,6 +44,9 @@ pub(super) struct PutArgs {
 }
 
 pub(super) fn get(args: &GetArgs, config: &Config, printer: &Printer) -> Result<Status, Error> {
+    if args.entry {
+        return entry::get(&args.name, args.output.as_deref(), config, printer);
+    }
     let found = match existing(config)? {
         Some(store) => match args.name.resolve(&store) {
             Some(digest) => open(&store, &digest, printer)?,

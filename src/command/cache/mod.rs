@@ -1,6 +1,7 @@
 //! `airtight cache`
 
 mod blobs;
+mod entry;
 pub(super) mod key;
 mod keygen;
 mod stats;
