@@ -448,6 +448,24 @@ mod tests {
     }
 
     #[test]
+    fn the_page_names_every_request_and_member() {
+        let page = include_str!("../../docs/serve.md");
+        let expected = |line: &str| -> Vec<String> {
+            let (_, what) = failure(line);
+            let (_, names) = what.split_once("expected ").expect("a list of names");
+            names.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+        };
+        let requests = expected(r#"{"?":0}"#);
+        assert_eq!(requests.len(), 9, "{requests:?}");
+        let bodies = ["hello", "lookup", "begin", "end", "abort"];
+        let members = bodies.map(|name| expected(&format!(r#"{{"id":0,"{name}":{{"?":0}}}}"#)));
+        let caller = expected(r#"{"id":0,"lookup":{"caller":{"?":0}}}"#);
+        for name in requests.iter().chain(members.iter().flatten()).chain(&caller) {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
     fn streams_are_text_where_they_can_be() {
         assert_eq!(Stream::of("ä\n".as_bytes()), Stream::Text("ä\n".into()));
         assert_eq!(Stream::of(b"\xff"), Stream::Base64("/w==".into()));

@@ -93,12 +93,12 @@ impl Run {
             "it is of another command line".to_owned()
         } else if header.cwd != self.subject.declaration.cwd {
             "the command ran in another directory".to_owned()
-        } else if header.time < self.since_epoch().as_secs() {
-            "it was made before the run began".to_owned()
         } else if let (Some(exit), false) = (recording.exit(), end.timed_out)
             && !same_exit(exit, end.exit, recording)
         {
             format!("the command ended otherwise: {exit:?}, not {}", end.exit)
+        } else if header.time < self.since_epoch().as_secs() {
+            "it was made before the run began".to_owned()
         } else {
             return Ok(());
         };
