@@ -90,6 +90,9 @@ fn glob(text: &str) -> Result<Glob, globset::Error> {
 /// look-up serves them better.
 #[derive(Debug, Default)]
 pub(crate) struct Globs {
+    /// Those with no other sign than `*`: compiling a regular expression for each would take longer
+    /// than all else that a cache hit does.
+    stars: Vec<Stars>,
     /// Sets of globs that start in the same directory, with the number of each pattern.
     groups: Vec<(Vec<u8>, GlobSet, Vec<usize>)>,
 }
@@ -123,7 +126,12 @@ impl Globs {
     /// Compiles those that are globs; with `trees`, what lies below a match matches too.
     pub(crate) fn compile<'a>(patterns: impl Iterator<Item = &'a Anchored>, trees: bool) -> Globs {
         let mut building: Vec<(Vec<u8>, GlobSetBuilder, Vec<usize>)> = Vec::new();
+        let mut stars = Vec::new();
         for pattern in patterns.filter(|p| !p.glob.is_empty()) {
+            if let Some(simple) = Stars::new(pattern, trees) {
+                stars.push(simple);
+                continue;
+            }
             let at = building.iter().position(|(b, ..)| *b == pattern.base).unwrap_or_else(|| {
                 building.push((pattern.base.clone(), GlobSetBuilder::new(), Vec::new()));
                 building.len() - 1
@@ -143,11 +151,12 @@ impl Globs {
             .into_iter()
             .filter_map(|(base, set, index)| Some((base, set.build().ok()?, index)))
             .collect();
-        Globs { groups }
+        Globs { stars, groups }
     }
 
     /// The numbers of the patterns that match.
     pub(crate) fn matches(&self, path: &[u8], mut hit: impl FnMut(usize)) {
+        self.stars.iter().filter(|stars| stars.is_match(path)).for_each(|stars| hit(stars.index));
         for (base, set, index) in &self.groups {
             if let Some(rest) = below(path, base).filter(|rest| !rest.is_empty()) {
                 for at in set.matches_candidate(&Candidate::from_bytes(rest)) {
@@ -159,10 +168,86 @@ impl Globs {
 
     /// Whether any pattern matches.
     pub(crate) fn is_match(&self, path: &[u8]) -> bool {
-        self.groups.iter().any(|(base, set, _)| {
-            below(path, base)
-                .filter(|rest| !rest.is_empty())
-                .is_some_and(|rest| set.is_match_candidate(&Candidate::from_bytes(rest)))
-        })
+        self.stars.iter().any(|stars| stars.is_match(path))
+            || self.groups.iter().any(|(base, set, _)| {
+                below(path, base)
+                    .filter(|rest| !rest.is_empty())
+                    .is_some_and(|rest| set.is_match_candidate(&Candidate::from_bytes(rest)))
+            })
+    }
+}
+
+/// A glob with no other sign than `*`, which stops at a slash.
+#[derive(Debug)]
+struct Stars {
+    base: Vec<u8>,
+    /// One for each component.
+    parts: Vec<Vec<u8>>,
+    /// Whether what lies below a match matches too.
+    tree: bool,
+    index: usize,
+}
+
+impl Stars {
+    fn new(pattern: &Anchored, tree: bool) -> Option<Stars> {
+        let glob = pattern.glob.trim_end_matches('/');
+        let other = glob.contains(['?', '[', ']', '{', '}', '\\']) || glob.contains("**");
+        let parts: Vec<Vec<u8>> = glob.split('/').map(|part| part.as_bytes().to_vec()).collect();
+        let plain = !other && parts.iter().all(|part| !part.is_empty());
+        let base = pattern.base.clone();
+        plain.then_some(Stars { base, parts, tree, index: pattern.index })
+    }
+
+    fn is_match(&self, path: &[u8]) -> bool {
+        let Some(rest) = below(path, &self.base).filter(|rest| !rest.is_empty()) else {
+            return false;
+        };
+        let mut names = rest.split(|&byte| byte == b'/');
+        let all = self.parts.iter().all(|part| names.next().is_some_and(|name| fits(part, name)));
+        all && (self.tree || names.next().is_none())
+    }
+}
+
+/// Whether `name` is what `part` says, in which `*` stands for anything.
+fn fits(part: &[u8], name: &[u8]) -> bool {
+    let mut pieces = part.split(|&byte| byte == b'*');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    if first.len() == part.len() {
+        return rest.is_empty();
+    }
+    let Some(last) = pieces.next_back() else { return rest.is_empty() };
+    for piece in pieces {
+        // The first place is the best one: it leaves most for what follows.
+        let at = (0..=rest.len()).find(|&at| rest[at..].starts_with(piece));
+        let Some(at) = at else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The short way says what the library says.
+        #[test]
+        fn stars_match_as_globs_do(
+            text in "[ab*]{1,4}(/[ab*]{1,3}){0,2}",
+            path in "[ab]{0,5}(/[ab]{1,4}){0,3}",
+            tree: bool,
+        ) {
+            let anchored = Anchored { index: 0, base: b"/w".to_vec(), glob: text.clone() };
+            let Some(stars) = Stars::new(&anchored, tree) else { return Ok(()) };
+            let set = |text: &str| glob(text).map(|glob| glob.compile_matcher());
+            let below = format!("{text}/**");
+            let expected = !path.is_empty()
+                && (set(&text).is_ok_and(|glob| glob.is_match(&path))
+                    || (tree && set(&below).is_ok_and(|glob| glob.is_match(&path))));
+            let full = format!("/w/{path}");
+            prop_assert_eq!(stars.is_match(full.as_bytes()), expected, "{} on {}", text, path);
+        }
     }
 }

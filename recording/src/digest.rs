@@ -35,9 +35,13 @@ impl Digest {
 /// `<64 lower-case hex digits>/<size in bytes>`
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.hash {
-            write!(f, "{byte:02x}")?;
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 64];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.hash) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
         }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())?;
         write!(f, "/{}", self.size)
     }
 }
