@@ -1,8 +1,9 @@
 //! One client: its lines are read, requests are carried out side by side, answers are written in
 //! the order in which they come.
 
+use super::answer::{Answer, Reply};
 use super::daemon::{Counted, Daemon};
-use super::message::{Answer, Code, Failure, Id, MAX_MESSAGE, Reply, Request, parse};
+use super::message::{Code, Failure, Id, MAX_MESSAGE, Request, parse};
 use super::runs::Runs;
 use std::io;
 use std::sync::Arc;

@@ -1,9 +1,7 @@
 //! What the daemon does for a request.
 
-use super::message::{
-    Abort, Answer, Begin, Code, Done, Failure, Hello, Hit, Lookup, Miss, PROTOCOL, Remote, Request,
-    Run as Prepared, Stats, Stream, Welcome,
-};
+use super::answer::{Answer, Done, Hit, Miss, Remote, Run as Prepared, Stats, Welcome};
+use super::message::{Abort, Begin, Code, Failure, Hello, Lookup, PROTOCOL, Request, Stream};
 use super::runs::{Run, Runs};
 use super::subject::Subject;
 use crate::action::{delete_outputs, environment};

@@ -1,7 +1,8 @@
 //! The end of a run: its recording is judged, its result published.
 
+use super::answer::{Answer, Judged};
 use super::daemon::Daemon;
-use super::message::{Answer, Code, End, Failure, Judged};
+use super::message::{Code, End, Failure};
 use super::runs::{Run, kept, open_regular};
 use crate::action::load_depfile;
 use crate::caching::NotCached;

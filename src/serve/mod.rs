@@ -5,6 +5,7 @@
 //! all children of its process, so a client runs its action under `airtight trace` and hands the
 //! recording back.
 
+mod answer;
 mod connection;
 mod daemon;
 mod ending;
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::printer::Printer;
 use crate::scratch;
+use airtight_recording::Digest;
 use airtight_tracer as tracer;
 use daemon::Daemon;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -26,6 +28,7 @@ use serde::Serialize;
 use socket::Socket;
 use std::fs::Permissions;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -83,7 +86,7 @@ pub(crate) fn run(options: &Options, config: Config, printer: &Printer) -> Resul
         .build()
         .map_err(|error| Error::plain(format!("can't start threads: {error}")))?;
     let (stop, _) = watch::channel(false);
-    let recordings = recordings()?;
+    let recordings = recordings(&path)?;
     let daemon = Arc::new(Daemon {
         config,
         cache,
@@ -190,14 +193,25 @@ fn untraceable() -> Option<String> {
     tracer::check(&command).err().map(|error| error.to_string())
 }
 
-/// A directory for recordings that nobody else can read.
-fn recordings() -> Result<tempfile::TempDir, Error> {
+/// An empty directory for recordings that nobody else can read, removed when this is dropped. Its
+/// name stands for the socket, whose lock we hold: so what a killed daemon has left there goes.
+fn recordings(socket: &Path) -> Result<tempfile::TempDir, Error> {
     let base = scratch::base()?;
-    tempfile::Builder::new()
-        .prefix("serve-")
-        .permissions(Permissions::from_mode(0o700))
-        .tempdir_in(&base)
-        .map_err(Error::file(&base, "can't make a directory in it"))
+    let make = || -> io::Result<tempfile::TempDir> {
+        let socket = std::fs::canonicalize(socket)?;
+        let name = Digest::of(socket.as_os_str().as_bytes()).to_string();
+        let name = format!("serve-{}", &name[..16]);
+        match std::fs::remove_dir_all(base.join(&name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        tempfile::Builder::new()
+            .prefix(&name)
+            .rand_bytes(0)
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(&base)
+    };
+    make().map_err(Error::file(&base, "can't make a directory in it"))
 }
 
 /// As many open files as this process may have. More is no error: work that needs them fails.

@@ -40,11 +40,25 @@ fn one_daemon_for_a_socket() {
 fn the_socket_of_a_dead_daemon_is_taken_over() {
     let site = Site::new();
     let daemon = site.daemon(&[]);
+    let begin = json!({"begin": {
+        "action": script("echo 1 > out", &["out"]),
+        "caller": site.caller("one"),
+    }});
+    let mut client = site.client();
+    let run = client.ask(begin.clone())["run"].clone();
+    assert!(site.trace(&run).status.success());
+    let recording = run["recording"].as_str().expect("text");
+    assert!(fs::exists(recording).expect("a directory of the daemon"));
     daemon.signal(Signal::SIGKILL);
     assert_eq!(daemon.end(), None);
     assert!(site.socket().exists());
-    let _daemon = site.daemon(&[]);
-    assert!(site.client().ask(json!({"stats": {}}))["stats"].is_object());
+    let daemon = site.daemon(&[]);
+    assert!(!fs::exists(recording).expect("/tmp"), "nothing of the dead one is left");
+    let mut client = site.client();
+    assert!(client.ask(begin)["run"].is_object());
+    client.ask(json!({"shutdown": {}}));
+    assert_eq!(daemon.end(), Some(0));
+    assert_eq!(walk(&site.path("tmp")), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]
