@@ -146,6 +146,12 @@ fn verify_finds_and_removes_damage() {
     site.run(&["cache", "verify"]).code(0);
     let end = site.run(&["cache", "stats"]);
     assert!(end.stdout.contains("damaged             2\n"), "{}", end.show());
+    // What explains misses is looked at, too.
+    let description = all_in(&store(&site).join("keys-v1")).remove(0);
+    damage(&description, "garbage");
+    let end = site.run(&["cache", "verify"]);
+    assert!(end.code(1).stdout.ends_with("1 damaged entry removed\n"), "{}", end.show());
+    assert!(!description.exists());
 }
 
 #[test]
@@ -163,6 +169,8 @@ fn the_store_shrinks_on_demand_and_is_cleared() {
         "{}",
         end.show()
     );
+    let descriptions = all_in(&store(&site).join("keys-v1"));
+    assert!(descriptions.iter().all(|path| path.is_dir()), "{descriptions:?}");
     assert_eq!(
         site.run(&["cache", "clear"]).stdout,
         "removed 0 entries and 0 blobs (0 B)\nleft    0 entries and 0 blobs (0 B)\n"

@@ -179,14 +179,15 @@ fn human(question: &Question, known: &Known, all: bool) -> String {
     };
     head("weak key", &action.weak().to_string());
     head("command", &quoted(action.arguments()));
-    head("directory", if action.cwd().is_empty() { "." } else { action.cwd() });
+    let cwd = shown(action.cwd().as_bytes());
+    head("directory", if cwd.is_empty() { "." } else { &cwd });
     for output in action.outputs() {
         head("output", &shown(output.as_bytes()));
     }
     for (name, value) in action.variables() {
         let value = value_of(action, name, value, all).map(|value| shown(value.as_bytes()));
         let value = value.unwrap_or_else(|| "(not shown; --values)".to_owned());
-        head("variable", &format!("{name}={value}"));
+        head("variable", &format!("{}={value}", shown(name.as_bytes())));
     }
     for line in action.salt().lines() {
         head("salt", line);
