@@ -21,7 +21,7 @@ pub use airtight_recording::Digest;
 pub use blob::Blob;
 pub use cache::{
     Cache, CacheError, CacheOptions, Hit, Known, KnownEntry, KnownSet, MAX_STREAM, Miss, Nearest,
-    PublishError, Record, RecordError, Restore, Sealed, Streams,
+    Ping, PublishError, Record, RecordError, Restore, Sealed, Streams,
 };
 pub use entry::{Damage, Entry, Provenance};
 pub use key::Action;

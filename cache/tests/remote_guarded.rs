@@ -604,7 +604,7 @@ async fn without_permission_nothing_is_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn an_endless_entry_is_wrong() {
-    let remote = Scripted::new([Has(Bytes::from(vec![0; (16 << 20) + 1]))]);
+    let remote = Scripted::new([Has(Bytes::from(vec![0; (2 << 20) + 1]))]);
     let guarded = remote.guarded(|_| {});
     assert!(matches!(guarded.get_entry(&key()).await, Err(RemoteError::Wrong(_))));
 }

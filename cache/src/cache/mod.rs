@@ -83,6 +83,9 @@ pub struct Cache {
     counters: Mutex<Counters>,
 }
 
+/// Whether a remote answers.
+pub type Ping = Result<(), RemoteError>;
+
 #[derive(Debug)]
 struct Beyond {
     runtime: Runtime,
@@ -195,9 +198,7 @@ impl Cache {
     ///
     /// # Errors
     /// When the options of a remote are wrong.
-    pub fn ping(
-        remotes: &[RemoteOptions],
-    ) -> Result<Vec<(String, Result<(), RemoteError>)>, CacheError> {
+    pub fn ping(remotes: &[RemoteOptions]) -> Result<Vec<(String, Ping)>, CacheError> {
         let runtime = runtime()?;
         runtime.block_on(async {
             let mut answers = Vec::new();

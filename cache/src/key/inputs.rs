@@ -82,6 +82,9 @@ impl Inputs {
             for entry in entries {
                 let entry = entry.map_err(|error| NotCacheable::unreadable(&directory, &error))?;
                 let path = entry.path();
+                if entry.file_name().to_str().is_some_and(crate::outputs::is_temporary) {
+                    continue;
+                }
                 let kind =
                     entry.file_type().map_err(|error| NotCacheable::unreadable(&path, &error))?;
                 let name = path.as_os_str().as_bytes();

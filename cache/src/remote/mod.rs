@@ -19,8 +19,9 @@ use bytes::Bytes;
 use std::fmt;
 use std::time::Duration;
 
-/// The largest value of an action cache that is taken: 16 MiB.
-pub const MAX_ENTRY: u64 = 16 << 20;
+/// The largest value of an action cache that is taken: 2 MiB, room for ten thousand outputs. What
+/// is decoded from hostile bytes can take 75 times as much memory.
+pub const MAX_ENTRY: u64 = 2 << 20;
 
 /// Why a request to a remote failed. The texts hold neither credentials nor the query of a URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -223,7 +223,7 @@ fn an_entry_is_bounded() {
         let server = Odd::start(Behaviour::default());
         let remote = remote(&server.url());
         let key = Digest::of(b"x");
-        for (size, fits) in [((16 << 20) - 16, true), (16 << 20, false)] {
+        for (size, fits) in [((2 << 20) - 16, true), (2 << 20, false)] {
             let entry = ActionResult { stdout_raw: vec![7; size], ..Default::default() };
             server.set(|it| it.entry = Some(entry));
             match remote.get_entry(&key).await {
