@@ -302,7 +302,7 @@ fn a_listing_leaves_out_what_the_action_makes() -> Result<()> {
     let world = World::new()?;
     let before = state(&world, "build", Need::Members);
     world.write("build/a.o", "own")?;
-    world.write("build/.airtight-1234", "being restored")?;
+    world.write("build/.airtight-0123456789abcdef.0", "being restored")?;
     assert_eq!(state(&world, "build", Need::Members), before);
     world.write("build/b.o", "another's")?;
     assert_ne!(state(&world, "build", Need::Members), before);

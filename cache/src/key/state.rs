@@ -16,9 +16,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// What temporary files of a restore begin with, so that a listing leaves them out.
-pub(crate) const TEMPORARY: &[u8] = b".airtight-";
-
 /// The present state of one path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum State {
@@ -220,7 +217,7 @@ fn is_own(judge: &Judge<'_>, entry: &DirEntry) -> bool {
     let bytes = path.as_os_str().as_bytes();
     judge.makes(bytes)
         || judge.leads_to_output(bytes)
-        || entry.file_name().as_bytes().starts_with(TEMPORARY)
+        || entry.file_name().to_str().is_some_and(crate::outputs::is_temporary)
 }
 
 fn executable(metadata: &Metadata) -> bool {
