@@ -125,8 +125,11 @@ pub(super) struct Run {
 pub(super) struct Judged {
     /// The exit code that `airtight run` would have had.
     pub(super) exit: u8,
+    /// Whether the result can be found now.
     pub(super) published: bool,
-    /// The strong key, if it was published.
+    /// Whether it is yet to be published.
+    pub(super) pending: bool,
+    /// The strong key, if it is published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<String>,
     /// Why it was not published: a name of the statistics.

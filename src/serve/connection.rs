@@ -2,8 +2,8 @@
 //! the order in which they come.
 
 use super::answer::{Answer, Reply};
-use super::daemon::{Counted, Daemon};
-use super::message::{Code, Failure, Id, MAX_MESSAGE, Request, parse};
+use super::daemon::{After, Counted, Daemon};
+use super::message::{Code, Failure, Id, MAX_MESSAGE, parse};
 use super::runs::Runs;
 use std::io;
 use std::sync::Arc;
@@ -72,28 +72,12 @@ async fn take(
             drop(runs);
             // An error is that of a client who has gone.
             let _ = answers.send((reply.line(), permit));
+            daemon.follow(after);
+            // The connection is open until all is done.
             drop((answers, counted));
-            match after {
-                After::Nothing => {}
-                After::Shrink => {
-                    if let Some(cache) = &daemon.cache {
-                        cache.shrink();
-                    }
-                }
-                After::Stop => {
-                    daemon.stop.send_replace(true);
-                }
-            }
         });
     }
     Ok(())
-}
-
-/// What is to be done when the answer is on its way.
-enum After {
-    Nothing,
-    Shrink,
-    Stop,
 }
 
 fn reply(line: Result<Vec<u8>, TooLong>, daemon: &Daemon, runs: &Runs) -> (Reply, After) {
@@ -108,13 +92,8 @@ fn reply(line: Result<Vec<u8>, TooLong>, daemon: &Daemon, runs: &Runs) -> (Reply
         Err((id, failure)) => return error(id, failure),
     };
     drop(line);
-    let after = match &request {
-        Request::End(_) => After::Shrink,
-        Request::Shutdown => After::Stop,
-        _ => After::Nothing,
-    };
     match daemon.answer(request, runs) {
-        Ok(answer) => (Reply { id: Some(id), answer }, after),
+        Ok((answer, after)) => (Reply { id: Some(id), answer }, after),
         Err(failure) => error(Some(id), failure),
     }
 }

@@ -1,6 +1,7 @@
 //! What the daemon does for a request.
 
 use super::answer::{Answer, Done, Hit, Miss, Remote, Run as Prepared, Stats, Welcome};
+use super::ending::Finished;
 use super::message::{Abort, Begin, Code, Failure, Hello, Lookup, PROTOCOL, Request, Stream};
 use super::runs::{Run, Runs};
 use super::subject::Subject;
@@ -58,6 +59,17 @@ impl Drop for Counted {
     }
 }
 
+/// What is to be done when the answer is on its way.
+pub(super) enum After {
+    Nothing,
+    /// See to it that the store does not grow too large.
+    Shrink,
+    /// Publish a result for a client that does not wait.
+    Publish(Box<Finished>),
+    /// End the daemon.
+    Stop,
+}
+
 /// How to look for a result.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum How {
@@ -78,7 +90,7 @@ enum Found {
 
 impl Daemon {
     /// Carries out a request. May take as long as remotes allow.
-    pub(super) fn answer(&self, request: Request, runs: &Runs) -> Result<Answer, Failure> {
+    pub(super) fn answer(&self, request: Request, runs: &Runs) -> Result<(Answer, After), Failure> {
         let name = match &request {
             Request::Hello(_) => "hello",
             Request::Lookup(_) => "lookup",
@@ -90,24 +102,46 @@ impl Daemon {
             Request::Shutdown => "shutdown",
         };
         *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
-        match request {
-            Request::Hello(hello) => self.hello(&hello),
-            Request::Lookup(lookup) => self.lookup(*lookup),
-            Request::Begin(begin) => self.begin(*begin, runs),
+        let answer = match request {
+            Request::Hello(hello) => self.hello(&hello)?,
+            Request::Lookup(lookup) => self.lookup(*lookup)?,
+            Request::Begin(begin) => self.begin(*begin, runs)?,
             Request::End(end) => {
                 let run = runs.take(&end.token)?;
-                self.end(end, run)
+                return self.end(end, run);
             }
             Request::Abort(Abort { token }) => {
                 runs.take(&token)?;
-                Ok(Answer::Done(Done::default()))
+                Answer::Done(Done::default())
             }
-            Request::Stats => Ok(Answer::Stats(Box::new(self.stats()))),
+            Request::Stats => Answer::Stats(Box::new(self.stats())),
             Request::Flush => {
                 self.flush();
-                Ok(Answer::Done(Done { notes: self.warnings() }))
+                Answer::Done(Done { notes: self.warnings() })
             }
-            Request::Shutdown => Ok(Answer::Done(Done::default())),
+            Request::Shutdown => return Ok((Answer::Done(Done::default()), After::Stop)),
+        };
+        Ok((answer, After::Nothing))
+    }
+
+    /// Does what is to be done after an answer.
+    pub(super) fn follow(&self, after: After) {
+        match after {
+            After::Nothing => {}
+            After::Shrink => self.shrink(),
+            After::Publish(finished) => {
+                finished.publish_later();
+                self.shrink();
+            }
+            After::Stop => {
+                self.stop.send_replace(true);
+            }
+        }
+    }
+
+    fn shrink(&self) {
+        if let Some(cache) = &self.cache {
+            cache.shrink();
         }
     }
 
@@ -285,7 +319,7 @@ impl Daemon {
         let counted = Counted::new(&self.runs);
         let run = Run {
             subject,
-            session,
+            session: session.map(Arc::new),
             known,
             recording,
             started,

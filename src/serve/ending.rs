@@ -1,21 +1,23 @@
 //! The end of a run: its recording is judged, its result published.
 
 use super::answer::{Answer, Judged};
-use super::daemon::Daemon;
+use super::daemon::{After, Daemon};
 use super::message::{Code, End, Failure};
 use super::runs::{Run, kept, open_regular};
 use crate::action::load_depfile;
-use crate::caching::NotCached;
+use crate::caching::{NotCached, Session};
 use crate::capture::Kept;
 use crate::command::{self, Outcome};
 use crate::determinism::nondeterministic;
 use crate::exit::Status;
 use crate::report::Report;
+use airtight_cache::Sealed;
 use airtight_cache::stats::NotCachedReason;
 use airtight_policy::Verdict;
 use airtight_recording::Recording;
 use std::io::BufReader;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Why a result is not published.
 struct Refused {
@@ -27,8 +29,9 @@ struct Refused {
 }
 
 impl Daemon {
-    /// Judges a run that has ended, and publishes its result if it is verified.
-    pub(super) fn end(&self, mut end: End, mut run: Run) -> Result<Answer, Failure> {
+    /// Judges a run that has ended, and publishes its result if it is verified: before the answer,
+    /// or after it for a client that does not wait.
+    pub(super) fn end(&self, mut end: End, mut run: Run) -> Result<(Answer, After), Failure> {
         let path = end.recording.take().unwrap_or_else(|| run.recording.clone());
         let recording = read_recording(&path)?;
         run.check(&recording, &end)?;
@@ -50,7 +53,22 @@ impl Daemon {
             // How it ended was not seen.
             (None, false) => Status::Incomplete,
         };
-        let published = self.keep(&run, verdict, &recording, &streams, end.timed_out, duration);
+        let sealed = self.seal(&run, &verdict, &recording, &streams, end.timed_out);
+        let mut after = After::Shrink;
+        let mut pending = false;
+        // The client may run the action again at once.
+        drop(run);
+        let published = sealed.and_then(|(session, sealed)| {
+            let finished = Finished { session, verdict, recording, sealed, duration };
+            let key = finished.sealed.action().to_string();
+            if end.wait {
+                finished.publish()?;
+            } else {
+                pending = true;
+                after = After::Publish(Box::new(finished));
+            }
+            Ok(key)
+        });
         let (key, reason, why) = match published {
             Ok(key) => (Some(key), None, None),
             Err(Refused { reason, why, differs }) => {
@@ -61,28 +79,29 @@ impl Daemon {
                 (None, Some(reason), Some(why))
             }
         };
-        Ok(Answer::Judged(Box::new(Judged {
+        let judged = Judged {
             exit: exit.code(),
-            published: key.is_some(),
+            published: key.is_some() && !pending,
+            pending,
             key,
             reason,
             why,
             text,
             report,
             notes: self.warnings(),
-        })))
+        };
+        Ok((Answer::Judged(Box::new(judged)), after))
     }
 
-    /// Publishes what a run gave, if it is verified, and the same as what was known. Gives the key.
-    fn keep(
+    /// Takes in what a run gave, if it may be published, and is the same as what was known.
+    fn seal(
         &self,
         run: &Run,
-        verdict: Verdict,
+        verdict: &Verdict,
         recording: &Recording,
         streams: &[Kept; 2],
         timed_out: bool,
-        duration: u64,
-    ) -> Result<String, Refused> {
+    ) -> Result<(Arc<Session>, Sealed), Refused> {
         let session = run.session.as_ref().map_err(|why| {
             let reason = match self.cache {
                 Some(_) => NotCachedReason::NotCacheable,
@@ -90,10 +109,7 @@ impl Daemon {
             };
             Refused { reason: reason.name(), why: why.clone(), differs: None }
         })?;
-        let refuse = |why: NotCached| {
-            session.cache.count(|counters| counters.not_cached(why.reason));
-            Refused { reason: why.reason.name(), why: why.what, differs: None }
-        };
+        let refuse = |why| refused(session, why);
         let because = |reason, what: &str| refuse(NotCached { reason, what: what.to_owned() });
         if timed_out {
             let what = "it was stopped after its time was up";
@@ -102,7 +118,7 @@ impl Daemon {
         let declaration = &run.subject.declaration;
         let started = run.nanoseconds();
         let sealed = session
-            .seal(declaration, &self.config, &verdict, recording, streams, started)
+            .seal(declaration, &self.config, verdict, recording, streams, started)
             .map_err(refuse)?;
         if let Some(differs) = run.known.as_ref().and_then(|known| session.differs(known, &sealed))
         {
@@ -114,9 +130,36 @@ impl Daemon {
         if !self.config.cache.push {
             return Err(because(NotCachedReason::Disabled, "storing is turned off"));
         }
-        session.publish(verdict, recording, &sealed, duration).map_err(refuse)?;
-        Ok(sealed.action().to_string())
+        Ok((Arc::clone(session), sealed))
     }
+}
+
+/// A run whose result may be published, if its verdict is a proof.
+pub(super) struct Finished {
+    session: Arc<Session>,
+    verdict: Verdict,
+    recording: Recording,
+    sealed: Sealed,
+    duration: u64,
+}
+
+impl Finished {
+    fn publish(self) -> Result<(), Refused> {
+        let Finished { session, verdict, recording, sealed, duration } = self;
+        let published = session.publish(verdict, &recording, &sealed, duration);
+        published.map_err(|why| refused(&session, why))
+    }
+
+    /// Publishes when the client has its answer. That it failed is in the statistics.
+    pub(super) fn publish_later(self) {
+        let _ = self.publish();
+    }
+}
+
+/// Counts why a result is not published.
+fn refused(session: &Session, why: NotCached) -> Refused {
+    session.cache.count(|counters| counters.not_cached(why.reason));
+    Refused { reason: why.reason.name(), why: why.what, differs: None }
 }
 
 fn read_recording(path: &Path) -> Result<Recording, Failure> {

@@ -119,6 +119,9 @@ pub(super) struct End {
     /// The client has killed the action because it took too long.
     #[serde(default)]
     pub(super) timed_out: bool,
+    /// Answer when the result is published, and not when the run is judged.
+    #[serde(default = "yes")]
+    pub(super) wait: bool,
     /// How long the action took; by the clock of the daemon if left out.
     pub(super) duration_ms: Option<u64>,
 }

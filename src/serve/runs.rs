@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How many runs a client may have begun at once. Each holds a directory and a descriptor.
@@ -23,7 +23,7 @@ const MAX_RUNS: usize = 1024;
 pub(super) struct Run {
     pub(super) subject: Subject,
     /// The key from before the run; none if the result can't be cached, for the reason.
-    pub(super) session: Result<Session, String>,
+    pub(super) session: Result<Arc<Session>, String>,
     /// The result that the cache has, if the new one is to be held against it.
     pub(super) known: Option<Known>,
     pub(super) recording: PathBuf,

@@ -219,17 +219,32 @@ fn take(stream: &TcpStream, stored: &Sender<()>, release: &Mutex<Receiver<()>>) 
 
 #[test]
 fn a_publication_under_way_is_finished() {
+    finishes(true);
+}
+
+#[test]
+fn a_publication_that_nobody_waits_for_is_finished() {
+    finishes(false);
+}
+
+fn finishes(wait: bool) {
     let site = Site::new();
     let (stored, begun_to_store) = channel();
     let (release, released) = channel();
     let daemon = site.daemon(&["--remote", &remote(stored, released)]);
     let mut client = site.client();
-    let begin = json!({"begin": {
-        "action": script("echo 1 > out", &["out"]),
-        "caller": site.caller("one"),
-    }});
+    let action = script("echo 1 > out", &["out"]);
+    let begin = json!({"begin": {"action": action, "caller": site.caller("one")}});
     let begun = client.ask(begin);
-    client.send(end(&begun["run"], &site.trace(&begun["run"])));
+    let mut request = end(&begun["run"], &site.trace(&begun["run"]));
+    request["end"]["wait"] = json!(wait);
+    client.send(request);
+    if !wait {
+        // The answer does not wait for the remote.
+        let judged = client.receive()["judged"].clone();
+        assert_eq!((&judged["published"], &judged["pending"]), (&json!(false), &json!(true)));
+        assert_eq!(judged["exit"], 0);
+    }
     begun_to_store.recv().expect("it publishes");
     daemon.signal(Signal::SIGTERM);
     // Nobody can connect any more, but it is still there.
@@ -237,7 +252,16 @@ fn a_publication_under_way_is_finished() {
         thread::yield_now();
     }
     drop(release);
-    let judged = client.receive()["judged"].clone();
-    assert_eq!((&judged["published"], &judged["notes"]), (&json!(true), &json!([])), "{judged}");
+    if wait {
+        let judged = client.receive()["judged"].clone();
+        assert_eq!(
+            (&judged["published"], &judged["notes"]),
+            (&json!(true), &json!([])),
+            "{judged}"
+        );
+    }
     assert_eq!(daemon.end(), Some(0));
+    let _daemon = site.daemon(&[]);
+    assert_eq!(site.lookup(&mut site.client(), &action, "two")["hit"]["from"], "local");
+    assert_eq!(site.published(&mut site.client()), 1);
 }
