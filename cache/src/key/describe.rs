@@ -21,7 +21,7 @@ use std::io::{self, Read};
 const SLOTS: u8 = 4;
 
 /// The largest description that is read, in bytes.
-const MAX: u64 = 64 << 20;
+const MAX: u64 = 16 << 20;
 
 /// Fast rather than small: whoever publishes waits for it.
 const LEVEL: i32 = 1;
