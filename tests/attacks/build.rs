@@ -97,6 +97,38 @@ impl Build {
         assert!(found == self.right, "{what}: {found:?}\ninstead of {:?}", self.right);
     }
 
+    /// Puts the outputs that this build should have into another's workspace.
+    pub(crate) fn copy_outputs_to(&self, other: &Build) {
+        self.is_right("to be copied");
+        for name in OUTPUTS {
+            let copied = std::process::Command::new("cp")
+                .arg("-a")
+                .args([self.site.path(name), other.site.path(name)])
+                .status();
+            assert!(copied.expect("cp starts").success());
+        }
+    }
+
+    /// Whether each output is whole: as `old` has it (or absent), or as it should be.
+    #[track_caller]
+    pub(crate) fn is_old_or_right(&self, old: &Build, absent: bool, what: &str) {
+        for name in OUTPUTS {
+            let there = self.site.path(name).symlink_metadata().is_ok();
+            if !there {
+                assert!(absent, "{what}: {name} is gone");
+                continue;
+            }
+            let found = self.site.snapshot(&[name]);
+            let of = |build: &Build| -> Snapshot {
+                let own = |path: &&String| path.split('/').next() == Some(name);
+                let keys = build.right.keys().filter(own);
+                keys.map(|key| (key.clone(), build.right[key].clone())).collect()
+            };
+            let whole = found == of(self) || !absent && found == of(old);
+            assert!(whole, "{what}: {name} is {found:?}");
+        }
+    }
+
     /// Builds without the outputs of before. The end must be that of a good build, with nothing
     /// more than one warning. Returns the warning and what was counted.
     #[track_caller]

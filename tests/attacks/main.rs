@@ -2,6 +2,12 @@
 //! wrong is restored, and the next run is fine.
 
 mod build;
+mod entries;
+mod forge;
+mod killed;
+mod lab;
+mod moved;
+mod servers;
 mod stored;
 #[path = "../caching/support.rs"]
 #[allow(dead_code, reason = "the tests of caching use all of it")]
