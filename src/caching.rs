@@ -113,6 +113,7 @@ pub(crate) fn action(
     let judge = Judge::new(declaration, &config.policy);
     let mut passthrough = declaration.environment.passthrough.clone();
     passthrough.sort();
+    let variables = public(&declaration.environment, variables, config);
     let environment = keyed(&declaration.environment, variables, config.keep_environment);
     let mut shown: Vec<String> = PUBLIC.map(str::to_owned).into();
     shown.extend(declaration.environment.fixed.keys().cloned());
@@ -139,6 +140,20 @@ pub(crate) fn action(
 
 fn path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes.to_vec()))
+}
+
+/// The caller's variables without those that hold secrets of remotes. An action gets these only
+/// when it declares them, and never because it gets everything.
+pub(crate) fn public(
+    declared: &Environment,
+    all: impl Iterator<Item = (OsString, OsString)>,
+    config: &Config,
+) -> impl Iterator<Item = (OsString, OsString)> {
+    all.filter(|(name, _)| {
+        let is = |other: &str| OsStr::new(other) == name;
+        let mut lists = declared.tracked.iter().chain(&declared.passthrough);
+        !config.cache.secret_variables().any(is) || lists.any(|other| is(other))
+    })
 }
 
 /// The variables whose values are in the key, sorted by name. `all` is the caller's environment;

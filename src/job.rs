@@ -1,7 +1,7 @@
 //! One action from its declaration to its exit code: restored, or run, traced, judged, published.
 
 use crate::action::{delete_outputs, environment, load_depfile};
-use crate::caching::{Known, Session, sampled};
+use crate::caching::{Known, Session, public, sampled};
 use crate::capture::{Capture, Kept};
 use crate::command::{self, Outcome};
 use crate::compiler;
@@ -166,7 +166,7 @@ impl Job {
         declaration.temporary_directory = Some(scratch.path().as_os_str().as_bytes().to_vec());
         let (env, undeclared) = environment(
             &declaration.environment,
-            std::env::vars_os(),
+            public(&declaration.environment, std::env::vars_os(), config),
             config.keep_environment,
             scratch.path(),
         );

@@ -214,11 +214,37 @@ impl Caching {
             self.signing_key = Some(base.join(file));
         }
         for remote in cache.remote {
+            let (scheme, rest) = remote.url.split_once("://").unwrap_or(("", &remote.url));
+            let user = rest.split('/').next().is_some_and(|host| host.contains('@'));
+            if user || (scheme != "file" && rest.contains('?')) {
+                return Err(Error::Plain {
+                    message: format!(
+                        "{}: cache.remote: no user, no password and no `?` may be in the URL, which \
+                         is shown in messages",
+                        layer.name
+                    ),
+                    hints: vec!["set `user`, and `password-file` or `password-env`".to_owned()],
+                });
+            }
             // Of two with the same URL the later one counts.
             self.remotes.retain(|(known, _)| known.url != remote.url);
             self.remotes.push((remote, base.clone()));
         }
         Ok(())
+    }
+
+    /// The variables that hold secrets of remotes.
+    pub(crate) fn secret_variables(&self) -> impl Iterator<Item = &str> {
+        let names = self.remotes.iter().flat_map(|(remote, _)| {
+            [
+                &remote.password_env,
+                &remote.token_env,
+                &remote.access_key_env,
+                &remote.secret_key_env,
+                &remote.session_token_env,
+            ]
+        });
+        names.filter_map(|name| name.as_deref())
     }
 
     /// The keys whose results are taken.

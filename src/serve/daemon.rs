@@ -6,7 +6,7 @@ use super::message::{Abort, Begin, Code, Failure, Hello, Lookup, PROTOCOL, Reque
 use super::runs::{Run, Runs};
 use super::subject::Subject;
 use crate::action::{delete_outputs, environment};
-use crate::caching::{Known, Session, sampled};
+use crate::caching::{Known, Session, public, sampled};
 use crate::config::Config;
 use crate::error::Error;
 use crate::scratch::Scratch;
@@ -285,7 +285,7 @@ impl Daemon {
         declaration.temporary_directory = Some(scratch.path().as_os_str().as_bytes().to_vec());
         let (env, undeclared) = environment(
             &declaration.environment,
-            subject.variables.iter().cloned(),
+            public(&declaration.environment, subject.variables.iter().cloned(), &self.config),
             self.config.keep_environment,
             scratch.path(),
         );
