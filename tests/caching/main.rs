@@ -4,6 +4,7 @@
 mod circumstances;
 mod determinism;
 mod misses;
+mod secrets;
 mod sharing;
 mod signatures;
 mod support;
