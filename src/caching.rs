@@ -18,6 +18,7 @@ use airtight_policy::{Declaration, Environment, Judge, Rule, Verdict};
 use airtight_recording::{Digest, Exit, Recording};
 use nix::sys::stat::{Mode, umask};
 use std::ffi::{OsStr, OsString};
+use std::fs::Metadata;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -135,7 +136,7 @@ pub(crate) fn action(
         unsafe_options: &unsafe_options,
         properties: &processor(argv),
     };
-    Action::new(&spec, &judge, &|path| cache.hash(path))
+    Action::new(&spec, &judge, &|path, about| cache.hash(path, about))
 }
 
 fn path(bytes: &[u8]) -> PathBuf {
@@ -273,7 +274,7 @@ impl Session {
         restore: bool,
     ) -> Result<Hit, Miss> {
         let judge = Judge::new(declaration, &config.policy);
-        let hash = |path: &Path| self.cache.hash(path);
+        let hash = |path: &Path, about: &Metadata| self.cache.hash(path, about);
         let look = Look::new(self.action.workspace(), &judge, &hash);
         let restore =
             if restore { Restore::Outputs { umask: self.umask } } else { Restore::Nothing };

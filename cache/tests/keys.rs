@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Hashes without a digest cache.
-fn hash(path: &Path) -> io::Result<(Digest, Stamp)> {
+fn hash(path: &Path, _: &fs::Metadata) -> io::Result<(Digest, Stamp)> {
     let file = fs::File::open(path)?;
     let stamp = airtight_cache::file_digests::stamp_of(&file.metadata()?);
     Ok((airtight_cache::digest::digest_of(file)?, stamp))
@@ -346,7 +346,7 @@ fn an_unreadable_input_is_told() -> Result<()> {
         unsafe_options: &[],
         properties: &[],
     };
-    let refuse = |_: &Path| Err(io::Error::from(io::ErrorKind::PermissionDenied));
+    let refuse = |_: &Path, _: &fs::Metadata| Err(io::Error::from(io::ErrorKind::PermissionDenied));
     let error = Action::new(&spec, &judge, &refuse).err();
     assert!(
         matches!(&error, Some(NotCacheable::Unreadable { path, .. }) if path.ends_with("src/a.c")),

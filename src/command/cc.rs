@@ -1,9 +1,10 @@
 //! `airtight cc`
 
 use super::judging::Judging;
+use super::stores::Stores;
 use crate::action::Declared;
 use crate::compiler::{self, Compile, Depfile, Parsed};
-use crate::config::{Config, Layer, flag};
+use crate::config::{Config, Layer};
 use crate::error::Error;
 use crate::exit::Status;
 use crate::job::Job;
@@ -50,18 +51,9 @@ pub(crate) struct Args {
     /// Say why a command line is passed through
     #[arg(long)]
     why: bool,
-    /// Neither look results up nor keep them
-    #[arg(long, help_heading = "Cache")]
-    no_cache: bool,
     /// Compile even if the result is known, and replace that
     #[arg(long, help_heading = "Cache", conflicts_with = "no_cache")]
     refresh: bool,
-    /// Another store to use after those of airtight.toml: an http, https, grpc, grpcs, s3 or file
-    /// URL
-    #[arg(long, help_heading = "Cache", value_name = "URL")]
-    remote: Vec<String>,
-    #[command(flatten)]
-    judging: Judging,
     /// The compiler and its arguments
     #[arg(
         trailing_var_arg = true,
@@ -70,16 +62,17 @@ pub(crate) struct Args {
         value_name = "COMPILER"
     )]
     argv: Vec<OsString>,
+    #[command(flatten)]
+    judging: Judging,
+    #[command(flatten)]
+    stores: Stores,
 }
 
 impl Args {
     /// The settings in the flags, as layers.
     fn layers(&self) -> Result<Vec<Layer>, Error> {
         let mut layers = self.judging.layers()?;
-        if self.no_cache {
-            layers.push(flag("--no-cache", "cache.enabled", "false"));
-        }
-        layers.extend(self.remote.iter().map(|url| flag("--remote", "cache.remote", url)));
+        layers.extend(self.stores.layers());
         Ok(layers)
     }
 }

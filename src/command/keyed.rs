@@ -12,6 +12,7 @@ use airtight_cache::Cache;
 use airtight_cache::key::{Action, Look};
 use airtight_policy::{Declaration, Judge};
 use std::ffi::OsString;
+use std::fs::Metadata;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
@@ -92,7 +93,7 @@ impl Question {
     /// Asks with the present state of files at hand.
     pub(crate) fn ask<T>(&self, ask: impl FnOnce(&Cache, &Action, &Look<'_>) -> T) -> T {
         let judge = Judge::new(&self.declaration, &self.config.policy);
-        let hash = |path: &Path| self.cache.hash(path);
+        let hash = |path: &Path, about: &Metadata| self.cache.hash(path, about);
         ask(&self.cache, &self.action, &Look::new(self.action.workspace(), &judge, &hash))
     }
 }

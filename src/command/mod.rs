@@ -14,6 +14,7 @@ mod keyed;
 pub(crate) mod man;
 pub(crate) mod run;
 pub(crate) mod serve;
+mod stores;
 pub(crate) mod trace;
 mod why;
 

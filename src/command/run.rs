@@ -1,6 +1,7 @@
 //! `airtight run`
 
 use super::judging::Judging;
+use super::stores::Stores;
 use crate::action::Declared;
 use crate::config::{Backend, Config, Layer, OnUntraceable, flag, parse_duration};
 use crate::error::Error;
@@ -58,16 +59,9 @@ pub(crate) struct Args {
     /// Let io_uring be used; the recording is then incomplete
     #[arg(long)]
     allow_io_uring: bool,
-    /// Neither look the result up nor keep it
-    #[arg(long, help_heading = "Cache")]
-    no_cache: bool,
     /// Run the action even if its result is known, and replace that
     #[arg(long, help_heading = "Cache", conflicts_with = "no_cache")]
     refresh: bool,
-    /// Another store to use after those of airtight.toml: an http, https, grpc, grpcs, s3 or file
-    /// URL
-    #[arg(long, help_heading = "Cache", value_name = "URL")]
-    remote: Vec<String>,
     /// Run the action this many times and fail (I005) when it does not make the same each time
     #[arg(long, help_heading = "Cache", value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -82,6 +76,8 @@ pub(crate) struct Args {
     declared: Declared,
     #[command(flatten)]
     judging: Judging,
+    #[command(flatten)]
+    stores: Stores,
 }
 
 impl Args {
@@ -110,10 +106,7 @@ impl Args {
                 layers.push(flag(name, key, "true"));
             }
         }
-        if self.no_cache {
-            layers.push(flag("--no-cache", "cache.enabled", "false"));
-        }
-        layers.extend(self.remote.iter().map(|url| flag("--remote", "cache.remote", url)));
+        layers.extend(self.stores.layers());
         Ok(layers)
     }
 }

@@ -1,7 +1,8 @@
 //! `airtight serve`
 
 use super::judging::Judging;
-use crate::config::{Config, Layer, flag, parse_duration};
+use super::stores::Stores;
+use crate::config::{Config, Layer, parse_duration};
 use crate::error::Error;
 use crate::exit::Status;
 use crate::printer::Printer;
@@ -34,25 +35,17 @@ pub(crate) struct Args {
     /// End when standard input does, so that the daemon does not outlive its caller
     #[arg(long)]
     exit_with_stdin: bool,
-    /// Neither look results up nor keep them: actions are only judged
-    #[arg(long, help_heading = "Cache")]
-    no_cache: bool,
-    /// Another store to use after those of airtight.toml: an http, https, grpc, grpcs, s3 or file
-    /// URL
-    #[arg(long, help_heading = "Cache", value_name = "URL")]
-    remote: Vec<String>,
     #[command(flatten)]
     judging: Judging,
+    #[command(flatten)]
+    stores: Stores,
 }
 
 impl Args {
     /// The settings in the flags, as layers.
     fn layers(&self) -> Result<Vec<Layer>, Error> {
         let mut layers = self.judging.layers()?;
-        if self.no_cache {
-            layers.push(flag("--no-cache", "cache.enabled", "false"));
-        }
-        layers.extend(self.remote.iter().map(|url| flag("--remote", "cache.remote", url)));
+        layers.extend(self.stores.layers());
         Ok(layers)
     }
 }

@@ -14,7 +14,7 @@ pub(crate) use cache::{Caching, parse_size};
 pub(crate) use files::{PROJECT_FILE, user_directory};
 #[cfg(test)]
 pub(crate) use layer::VARIABLES;
-pub(crate) use layer::{Layer, Origin, Part, flag};
+pub(crate) use layer::{Layer, Origin, Part, flag, flag_text};
 pub(crate) use show::{Shown, show};
 pub(crate) use types::{Backend, Format, OnUntraceable, add, parse_duration};
 

@@ -16,12 +16,13 @@ pub use find::{Hit, Miss, Restore};
 pub use inspect::{Record, RecordError};
 pub use publish::{PublishError, Sealed, Streams};
 
-use crate::file_digests::FileDigests;
+use crate::file_digests::{FileDigests, stamp_of};
 use crate::local::{LocalStore, StoreError, StoreOptions};
 use crate::remote::{self, Guarded, Remote as _, RemoteError, RemoteOptions, RemoteOptionsError};
 use crate::sign::{SigningKey, TrustedKeys};
 use crate::stats::{Counters, Stats};
 use airtight_recording::{Digest, Stamp};
+use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -124,12 +125,16 @@ impl Cache {
     }
 
     /// The digest of a file's content, from the digest cache where it knows the file, with the
-    /// stamp of what was hashed.
+    /// stamp of what was hashed. `about` is what the file system says of it, links followed.
     ///
     /// # Errors
     /// When the file can't be read.
-    pub fn hash(&self, path: &Path) -> io::Result<(Digest, Stamp)> {
-        self.digests.digest(path)
+    pub fn hash(&self, path: &Path, about: &Metadata) -> io::Result<(Digest, Stamp)> {
+        let stamp = stamp_of(about);
+        match self.digests.known(&stamp) {
+            Some(digest) => Ok((digest, stamp)),
+            None => self.digests.digest(path),
+        }
     }
 
     /// The remotes in order: their names, whether results are taken from them, and stored in them.

@@ -13,6 +13,7 @@ use crate::stats::NotCachedReason;
 use airtight_policy::{ActionDigest, Judge, Verified};
 use airtight_recording::{Digest, Recording};
 use bytes::Bytes;
+use std::fs::Metadata;
 use std::path::Path;
 
 /// What an action wrote to its standard streams.
@@ -136,7 +137,7 @@ impl Cache {
         let paths = PathSet::new(&dependencies, action.workspace(), !names_workspace.is_empty());
         let encoded = paths.encode();
         let set = Digest::of(&encoded);
-        let hash = |path: &Path| self.hash(path);
+        let hash = |path: &Path, about: &Metadata| self.hash(path, about);
         let look = Look::new(action.workspace(), judge, &hash);
         let states = look.states(&paths);
         // After the states were taken, so that a change in between is seen.

@@ -127,7 +127,7 @@ impl Inputs {
             self.directory(&name);
         } else if metadata.is_file() {
             let (digest, stamp) =
-                hash(path).map_err(|error| NotCacheable::unreadable(path, &error))?;
+                hash(path, &metadata).map_err(|error| NotCacheable::unreadable(path, &error))?;
             let executable = metadata.permissions().mode() & 0o100 != 0;
             self.directory(above).files.insert(last.to_owned(), (digest, executable));
             self.stamps.push((path.to_owned(), stamp));

@@ -19,8 +19,9 @@ pub(crate) use state::unchanged;
 pub use state::{Look, State, States};
 
 use airtight_recording::{Digest, Stamp};
+use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
 /// Gives the digest of a file's content together with the stamp of the file that was hashed.
-pub type HashFile<'a> = dyn Fn(&Path) -> io::Result<(Digest, Stamp)> + 'a;
+pub type HashFile<'a> = dyn Fn(&Path, &Metadata) -> io::Result<(Digest, Stamp)> + 'a;

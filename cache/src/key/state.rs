@@ -169,7 +169,9 @@ impl<'a> Look<'a> {
                 Wanted::Content => {
                     let metadata = fs::metadata(&path)?;
                     match metadata.is_file() {
-                        true => State::Content((self.hash)(&path)?.0, executable(&metadata)),
+                        true => {
+                            State::Content((self.hash)(&path, &metadata)?.0, executable(&metadata))
+                        }
                         false => State::Type(kind(&metadata)),
                     }
                 }
