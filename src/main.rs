@@ -15,6 +15,7 @@ mod error;
 mod exit;
 mod guard;
 mod job;
+mod limits;
 mod output;
 mod printer;
 mod recorder;
@@ -26,5 +27,6 @@ mod untraced;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    limits::survive_file_size();
     cli::main().end()
 }

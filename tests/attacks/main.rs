@@ -2,7 +2,9 @@
 //! wrong is restored, and the next run is fine.
 
 mod build;
+mod disk;
 mod entries;
+mod escapes;
 mod forge;
 mod killed;
 mod lab;
