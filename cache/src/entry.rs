@@ -221,6 +221,33 @@ fn answer_to(
     Ok((message, metadata))
 }
 
+/// Reads an entry for the fuzzer: as [`Entry::decode`] does, but for the key, checksum and signature,
+/// which no mutation would pass.
+///
+/// # Errors
+/// What is wrong with it.
+#[doc(hidden)]
+pub fn check_entry(bytes: &[u8], outputs: &[&str]) -> Result<ActionResult, Damage> {
+    let message = message(bytes, MAX_MESSAGES)?;
+    let metadata = provenance(&message)?;
+    let declared: Vec<(String, String)> =
+        outputs.iter().map(|path| ((*path).to_owned(), (*path).to_owned())).collect();
+    let result = result(&message, &declared)?;
+    let key = ActionDigest(Digest::of(metadata.action.as_bytes()));
+    signed(&key, &result, &metadata.provenance());
+    metadata.signature()?;
+    Ok(result)
+}
+
+/// Reads a list of path sets for the fuzzer, and encodes what it has read.
+///
+/// # Errors
+/// What is wrong with it.
+#[doc(hidden)]
+pub fn check_path_sets(bytes: &[u8]) -> Result<Vec<u8>, Damage> {
+    decode_path_sets(bytes).map(|sets| encode_path_sets(&sets))
+}
+
 /// Decodes an `ActionResult` of at most `most` messages.
 fn message(bytes: &[u8], mut most: usize) -> Result<reapi::ActionResult, Damage> {
     const PROPERTIES: Shape = Shape(&[(1, Shape(&[]))]);

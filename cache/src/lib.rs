@@ -24,6 +24,8 @@ pub use cache::{
     Ping, PublishError, Record, RecordError, Restore, Sealed, Streams,
 };
 pub use entry::{Damage, Entry, Provenance};
+#[doc(hidden)]
+pub use entry::{check_entry, check_path_sets};
 pub use key::Action;
 pub use result::{ActionResult, OutputDirectory, OutputFile, OutputLink};
 pub use sign::{KeyError, PublicKey, SigningKey, TrustedKeys};
