@@ -367,9 +367,7 @@ impl Session {
         let judged = serde_json::to_vec(verdict).unwrap_or_default();
         Provenance {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            policy: verdict.policy().to_string(),
             verdict: Digest::of(&judged).to_string(),
-            recording: verdict.recording().map(|digest| digest.to_string()).unwrap_or_default(),
             accesses: recording.accesses.len() as u64,
             processes: recording.processes.len() as u64,
             backend: recording.header.backend.clone(),
@@ -377,6 +375,8 @@ impl Session {
             time: now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(0)),
             duration,
             umask: self.umask,
+            // The rest is in the proof.
+            ..Provenance::default()
         }
     }
 }

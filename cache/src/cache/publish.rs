@@ -200,6 +200,12 @@ impl Cache {
             return Err(PublishError::OtherAction { proof, result });
         }
         let key = self.options.signing.as_ref();
+        // What the proof says of itself is believed, not what the caller says of it.
+        let provenance = &Provenance {
+            policy: verified.policy().to_string(),
+            recording: verified.recording().to_string(),
+            ..provenance.clone()
+        };
         let entry = Entry::encode(&verified, action, &sealed.result, provenance, key);
         let messages = [action.command(), action.weak_action(), &sealed.strong];
         if !self.options.push {
