@@ -274,7 +274,7 @@ impl Cache {
         let package =
             Package { blobs: all, directories, strong: key, entry, weak, set: *set, known };
         let pushes = remotes.iter().filter(|remote| remote.pushes()).map(|remote| async {
-            if package.push(&remote.for_action()).await.is_ok() {
+            if package.push(&remote.for_action()).await == Ok(true) {
                 self.counters().remote(remote.name()).published += 1;
             }
         });
@@ -297,9 +297,10 @@ struct Package {
 }
 
 impl Package {
-    async fn push(&self, remote: &Guarded) -> Result<(), RemoteError> {
+    /// Stores everything in a remote; false when it has it already.
+    async fn push(&self, remote: &Guarded) -> Result<bool, RemoteError> {
         if self.known && remote.get_entry(&self.strong).await?.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         remote.put_blobs(&self.blobs).await?;
         if remote.wants_directories() && !self.directories.is_empty() {
@@ -308,10 +309,10 @@ impl Package {
         remote.put_entry(&self.strong, self.entry.clone()).await?;
         // A remote that is only pushed to is not asked; its list is then replaced.
         let known = remote.get_entry(&self.weak).await.ok().flatten();
-        match with_path_set(known.as_deref(), &self.set) {
-            Some(list) => remote.put_entry(&self.weak, list.into()).await,
-            None => Ok(()),
+        if let Some(list) = with_path_set(known.as_deref(), &self.set) {
+            remote.put_entry(&self.weak, list.into()).await?;
         }
+        Ok(true)
     }
 }
 
