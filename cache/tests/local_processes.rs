@@ -221,7 +221,9 @@ fn killed_while_evicting() -> Outcome {
             restore(&store, action)?;
         }
         store.trim(400_000);
-        assert!(store.usage()?.bytes <= 500_000, "round {round}: {:?}", store.usage()?);
+        // An eighth more is tolerated before a walk, and what a killed writer had just stored is
+        // not in the ledger.
+        assert!(store.usage()?.bytes <= 600_000, "round {round}: {:?}", store.usage()?);
     }
     Ok(())
 }
