@@ -197,9 +197,10 @@ fn many_files_find_room() -> Outcome {
         place.settle(path)?;
     }
     let known = paths.iter().filter(|path| place.is_known(path).unwrap_or(false)).count();
-    // A page holds 51, and files whose inodes are neighbours share one: it depends on the file
-    // system how many of them have to be hashed again.
-    assert!(known >= 450, "{known} of 600");
+    // A page holds 51 records, and 32 neighbouring inodes go to the same one. Where two such groups
+    // meet by chance, 13 files have to be hashed again; that it happens three times is next to
+    // impossible.
+    assert!(known >= 600 - 2 * 13, "{known} of 600");
     for path in &paths {
         check(&place.digests, path)?;
     }
