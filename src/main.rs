@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod adapter;
 mod caching;
 mod capture;
 mod cli;

@@ -16,6 +16,14 @@ pub enum Flavour {
     Flags,
     /// Entries of an action.json.
     Spec,
+    /// Rules of a makefile.
+    Make,
+    /// Edges of a build.ninja that was written by hand, or by a generator that is not known.
+    Ninja,
+    /// Commands of a CMakeLists.txt.
+    Cmake,
+    /// Calls of a meson.build.
+    Meson,
 }
 
 /// The environment of an action, by what the key holds of each variable.

@@ -19,6 +19,8 @@ pub(crate) enum Fix {
 /// The line to paste.
 pub(crate) fn line(flavour: Flavour, fix: Fix, subject: &str) -> String {
     match flavour {
+        // For these the edit is made by `airtight fix`, which knows the files.
+        Flavour::Make | Flavour::Ninja | Flavour::Cmake | Flavour::Meson => String::new(),
         Flavour::Flags => {
             let flag = match fix {
                 Fix::Input => "--in",

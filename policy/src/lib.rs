@@ -6,6 +6,7 @@
 //! [`Enforcer`] gives the same answers while the action runs.
 #![forbid(unsafe_code)]
 
+pub mod build;
 mod classify;
 mod declaration;
 mod declared;

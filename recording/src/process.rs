@@ -32,6 +32,8 @@ pub struct Image {
     pub argv: Vec<Vec<u8>>,
     /// The current directory at that time.
     pub cwd: PathId,
+    /// Those variables of its environment that the tracer was asked to note, as `NAME=value`.
+    pub env: Vec<Vec<u8>>,
 }
 
 /// One process.

@@ -208,7 +208,7 @@ impl<'a> Log<'a> {
     pub(crate) fn image(&mut self, process: ProcessId, exe: &[u8], argv: Vec<Vec<u8>>, cwd: &[u8]) {
         let (exe, cwd) = (self.intern(exe), self.intern(cwd));
         let seq = self.next();
-        self.put(&Event::Image(process, &Image { seq, exe, argv, cwd }));
+        self.put(&Event::Image(process, &Image { seq, exe, argv, cwd, env: Vec::new() }));
     }
 
     /// A process has ended: its accesses are final.

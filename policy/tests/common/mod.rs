@@ -50,7 +50,7 @@ impl Maker {
         let exe = self.intern(exe);
         let cwd = self.intern("/ws");
         let argv = argv.iter().map(|a| a.as_bytes().to_vec()).collect();
-        self.put(&Event::Image(id, &Image { seq, exe, argv, cwd }));
+        self.put(&Event::Image(id, &Image { seq, exe, argv, cwd, env: Vec::new() }));
     }
 
     pub fn intern(&mut self, path: &str) -> PathId {

@@ -240,6 +240,7 @@ impl<'a> Fields<'a> {
             exe: self.path()?,
             cwd: self.path()?,
             argv: self.list("arguments")?,
+            env: Vec::new(),
         })
     }
 

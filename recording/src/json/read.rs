@@ -147,6 +147,7 @@ fn process(value: Process<'_>, i: usize, paths: &mut Paths) -> Result<crate::Pro
             exe: intern(paths, join(exe, exe_b64)?)?,
             argv: arguments(argv)?,
             cwd: intern(paths, join(cwd, cwd_b64)?)?,
+            env: Vec::new(),
         })
     });
     Ok(crate::Process {

@@ -73,6 +73,7 @@ impl Builder {
             exe: self.0.paths.intern(exe),
             argv: argv.iter().map(|argument| argument.to_vec()).collect(),
             cwd: self.0.paths.intern(b"/w"),
+            env: Vec::new(),
         };
         self.0.processes[process].images.push(image);
     }

@@ -98,6 +98,7 @@ fn process(id: usize, paths: u32, raw: RawProcess) -> Process {
         exe: PathId(exe % paths),
         argv,
         cwd: PathId(cwd % paths),
+        env: Vec::new(),
     };
     let id = u32::try_from(id).expect("few processes");
     Process {
