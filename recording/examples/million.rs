@@ -48,7 +48,7 @@ fn build(sink: &mut dyn Sink) -> io::Result<()> {
         let argv = ["cc1", "-quiet", "-O2", "-o"].map(|word| word.as_bytes().to_vec());
         let mut argv = argv.to_vec();
         argv.push(format!("/tmp/cc{id:06}.s").into_bytes());
-        sink.put(&Event::Image(process, &Image { seq: seq + 1, exe, argv, cwd }))?;
+        sink.put(&Event::Image(process, &Image { seq: seq + 1, exe, argv, cwd, env: Vec::new() }))?;
         for i in 0..ACCESSES {
             let absent = i % 5 == 0;
             let target = match i % 10 {
