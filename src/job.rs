@@ -302,6 +302,7 @@ fn trace(
         grace: config.grace,
         survivors: config.policy.survivors.clone(),
         allow_io_uring: config.policy.unsafe_allow_io_uring,
+        marks: Vec::new(),
         guard: guard::of(declaration, &config.policy),
     };
     match recorder {

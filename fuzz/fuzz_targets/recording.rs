@@ -17,7 +17,9 @@ fuzz_target!(|bytes: &[u8]| {
     // As in `seeds/recording/`.
     if let Some(records) = bytes.strip_prefix(b"RECORDS\n") {
         let compressed = zstd::encode_all(records, 1).expect("memory can be written");
-        read(&[&MAGIC[..], &[VERSION], &compressed].concat());
+        for version in 1..=VERSION {
+            read(&[&MAGIC[..], &[version], &compressed].concat());
+        }
     }
 });
 

@@ -141,7 +141,7 @@ impl PartialEq for Recording {
         let images = |recording: &Recording, process: &Process| -> Vec<_> {
             let content = |image: &Image| {
                 let names = [image.exe, image.cwd].map(|id| recording.path(id).to_vec());
-                (image.seq, names, image.argv.clone())
+                (image.seq, names, image.argv.clone(), image.env.clone())
             };
             process.images.iter().map(content).collect()
         };

@@ -4,7 +4,7 @@
 #[path = "common/example.rs"]
 mod example;
 
-use airtight_recording::binary::{Limits, MAGIC, Reader, Writer};
+use airtight_recording::binary::{Limits, MAGIC, Reader, VERSION, Writer};
 use airtight_recording::{Digest, Event, ReadError, Recording, Sink, json};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ fn records() -> Vec<u8> {
 
 /// A file with these records, however wrong, and a right checksum.
 fn file_of(records: &[u8]) -> Vec<u8> {
-    let mut file = [&MAGIC[..], &[1]].concat();
+    let mut file = [&MAGIC[..], &[VERSION]].concat();
     file.extend(zstd::encode_all(records, 1).expect("memory can be written"));
     file
 }
@@ -91,8 +91,9 @@ fn a_flipped_bit_is_found_or_changes_nothing() {
             harmless += 1;
         }
     }
-    // Some bits of a zstd header only say how much memory to reserve.
-    assert!(harmless <= 16, "{harmless} of {} bits", whole.len() * 8);
+    // Some bits of a zstd header only say how much memory to reserve, some of its tables are about
+    // symbols that don't occur.
+    assert!(harmless <= 24, "{harmless} of {} bits", whole.len() * 8);
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn a_missing_record_is_counted() {
 fn a_later_format_is_named() {
     let mut binary = binary().0;
     binary[MAGIC.len()] = 7;
-    let expected = "written by a newer airtight (format 7, this one reads up to 1)";
+    let expected = "written by a newer airtight (format 7, this one reads up to 2)";
     assert!(error(&binary).to_string().starts_with(expected));
     for later in [
         "{\"airtight_recording\": 7, \"accesses\": [], \"novelty\": 1}",
@@ -152,7 +153,7 @@ fn a_bomb_stays_within_the_limit() {
     let mut record = vec![0x80, 0x80, 0x80, 0x08, 2];
     record.resize((16 << 20) + 4, b'a');
     let header = &records()[..usize::from(records()[0]) + 1];
-    let mut encoder = zstd::Encoder::new([&MAGIC[..], &[1]].concat(), 1).unwrap();
+    let mut encoder = zstd::Encoder::new([&MAGIC[..], &[VERSION]].concat(), 1).unwrap();
     io::Write::write_all(&mut encoder, header).unwrap();
     for _ in 0..5 {
         io::Write::write_all(&mut encoder, &record).unwrap();
@@ -177,7 +178,7 @@ fn a_bomb_stays_within_the_limit() {
 
 #[test]
 fn a_window_that_needs_much_memory_is_refused() {
-    let mut encoder = zstd::Encoder::new([&MAGIC[..], &[1]].concat(), 1).unwrap();
+    let mut encoder = zstd::Encoder::new([&MAGIC[..], &[VERSION]].concat(), 1).unwrap();
     encoder.window_log(27).unwrap();
     io::Write::write_all(&mut encoder, &records()).unwrap();
     let file = encoder.finish().unwrap();
@@ -268,7 +269,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_without_panic(bytes in vec(any::<u8>(), 0..200)) {
         prop_assert!(Recording::read(&file_of(&bytes)[..]).is_err());
-        prop_assert!(Recording::read(&[&MAGIC[..], &[1], &bytes].concat()[..]).is_err());
+        prop_assert!(Recording::read(&[&MAGIC[..], &[VERSION], &bytes].concat()[..]).is_err());
     }
 
     #[test]

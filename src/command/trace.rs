@@ -37,6 +37,10 @@ pub(crate) struct Args {
     /// Let io_uring be used; the recording is then incomplete
     #[arg(long)]
     allow_io_uring: bool,
+    /// Note the value of this variable of each program that is executed; may be given more than
+    /// once. No other variable is ever recorded
+    #[arg(long, value_name = "NAME")]
+    note_env: Vec<String>,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     argv: Vec<OsString>,
@@ -48,6 +52,7 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     let options = tracer::Options {
         backend: args.backend.into(),
         allow_io_uring: args.allow_io_uring,
+        marks: args.note_env,
         ..tracer::Options::default()
     };
     let target = args.output.unwrap_or_else(|| args.format.default_name().into());

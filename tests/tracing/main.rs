@@ -13,6 +13,7 @@ mod changes;
 mod descriptors;
 mod errors;
 mod exec;
+mod marks;
 mod metadata;
 mod namespaces;
 mod opens;

@@ -45,6 +45,9 @@ pub struct Options<'a> {
     pub survivors: Vec<String>,
     /// Let io_uring_setup pass; the recording is then incomplete.
     pub allow_io_uring: bool,
+    /// Names of environment variables whose values are noted of each program that is executed
+    /// ([`airtight_recording::Image::env`]). No other variable is ever kept.
+    pub marks: Vec<String>,
     /// Asked before every call that names a path.
     pub guard: Option<Box<dyn Guard + 'a>>,
 }
@@ -57,6 +60,7 @@ impl Default for Options<'_> {
             grace: Duration::from_secs(2),
             survivors: Vec::new(),
             allow_io_uring: false,
+            marks: Vec::new(),
             guard: None,
         }
     }

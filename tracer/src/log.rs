@@ -53,6 +53,15 @@ struct Key {
     object: u32,
 }
 
+/// What a program was started with.
+#[derive(Default)]
+pub(crate) struct Words {
+    /// Its arguments.
+    pub(crate) argv: Vec<Vec<u8>>,
+    /// The variables that are noted, as `NAME=value`.
+    pub(crate) env: Vec<Vec<u8>>,
+}
+
 /// The accesses of one living process, counted.
 #[derive(Default)]
 pub(crate) struct Tally(FxHashMap<Key, (u32, u64, u64)>);
@@ -205,10 +214,11 @@ impl<'a> Log<'a> {
     }
 
     /// A process executes a program.
-    pub(crate) fn image(&mut self, process: ProcessId, exe: &[u8], argv: Vec<Vec<u8>>, cwd: &[u8]) {
+    pub(crate) fn image(&mut self, process: ProcessId, exe: &[u8], words: Words, cwd: &[u8]) {
         let (exe, cwd) = (self.intern(exe), self.intern(cwd));
         let seq = self.next();
-        self.put(&Event::Image(process, &Image { seq, exe, argv, cwd, env: Vec::new() }));
+        let Words { argv, env } = words;
+        self.put(&Event::Image(process, &Image { seq, exe, argv, cwd, env }));
     }
 
     /// A process has ended: its accesses are final.

@@ -57,6 +57,8 @@ pub(super) struct Fields<'a> {
     /// What is left of the record.
     pub(super) bytes: &'a [u8],
     pub(super) state: &'a mut State,
+    /// The format that the file says it has.
+    pub(super) version: u8,
 }
 
 impl<'a> Fields<'a> {
@@ -240,7 +242,7 @@ impl<'a> Fields<'a> {
             exe: self.path()?,
             cwd: self.path()?,
             argv: self.list("arguments")?,
-            env: Vec::new(),
+            env: if self.version < 2 { Vec::new() } else { self.list("variables")? },
         })
     }
 

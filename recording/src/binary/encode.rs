@@ -214,6 +214,7 @@ impl Fields<'_> {
         self.path(image.exe)?;
         self.path(image.cwd)?;
         self.list(&image.argv);
+        self.list(&image.env);
         Ok(())
     }
 

@@ -15,13 +15,17 @@ pub use writer::{Digester, Writer};
 pub const MAGIC: [u8; 8] = *b"\x89airtr\r\n";
 
 /// The format that is written, and the newest that is read.
-pub const VERSION: u8 = 1;
+///
+/// 1: images without variables. 2: images with them.
+pub const VERSION: u8 = 2;
 
 /// Magic and version.
-const PREAMBLE: [u8; 9] = {
+const PREAMBLE: [u8; 9] = preamble(VERSION);
+
+const fn preamble(version: u8) -> [u8; 9] {
     let [a, b, c, d, e, f, g, h] = MAGIC;
-    [a, b, c, d, e, f, g, h, VERSION]
-};
+    [a, b, c, d, e, f, g, h, version]
+}
 
 /// The most bytes one record can have. The kernel bounds the arguments of a program to 6 MiB.
 const MAX_RECORD: usize = 16 << 20;

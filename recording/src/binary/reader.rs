@@ -1,7 +1,7 @@
 //! A file to events. Nothing in the bytes is trusted.
 
 use super::decode::{Fields, Record};
-use super::{CHUNK, MAGIC, MAX_RECORD, MAX_WINDOW_LOG, PREAMBLE, State, VERSION, varint};
+use super::{CHUNK, MAGIC, MAX_RECORD, MAX_WINDOW_LOG, PREAMBLE, State, VERSION, preamble, varint};
 use crate::{Digest, Event, ReadError, Sink};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, BufRead, BufReader, Read};
@@ -27,6 +27,7 @@ pub struct Reader<R: BufRead> {
     input: BufReader<zstd::Decoder<'static, R>>,
     limits: Limits,
     state: State,
+    version: u8,
     hash: Sha256,
     /// Bytes that wait to be hashed: records are small, and hashing likes them together.
     unhashed: Vec<u8>,
@@ -53,20 +54,18 @@ impl<R: BufRead> Reader<R> {
     /// # Errors
     /// As [`Reader::new`].
     pub fn with_limits(mut input: R, limits: Limits) -> Result<Self, ReadError> {
-        let mut preamble = Vec::new();
+        let mut start = Vec::new();
         let wanted = PREAMBLE.len() as u64;
-        input.by_ref().take(wanted).read_to_end(&mut preamble).map_err(ReadError::Io)?;
-        if preamble.is_empty()
-            || !PREAMBLE.starts_with(&preamble[..preamble.len().min(MAGIC.len())])
-        {
+        input.by_ref().take(wanted).read_to_end(&mut start).map_err(ReadError::Io)?;
+        if start.is_empty() || !MAGIC.starts_with(&start[..start.len().min(MAGIC.len())]) {
             return Err(ReadError::NotARecording);
         }
-        match preamble.get(MAGIC.len()) {
+        let version = match start.get(MAGIC.len()) {
             None => {
                 let expected = "the format version";
                 return Err(ReadError::CutOff { record: 0, offset: 0, expected });
             }
-            Some(&VERSION) => {}
+            Some(&found @ 1..=VERSION) => found,
             Some(&found) if found > VERSION => {
                 let (found, supported) = (found.into(), VERSION.into());
                 return Err(ReadError::Newer { found, supported });
@@ -75,14 +74,15 @@ impl<R: BufRead> Reader<R> {
                 let what = "format 0 never existed, expected 1".to_owned();
                 return Err(ReadError::Damaged { record: 0, offset: 0, what });
             }
-        }
+        };
         let mut decoder = zstd::Decoder::with_buffer(input).map_err(ReadError::Io)?.single_frame();
         decoder.window_log_max(MAX_WINDOW_LOG).map_err(ReadError::Io)?;
         Ok(Reader {
             input: BufReader::with_capacity(32 << 10, decoder),
             limits,
             state: State::default(),
-            hash: Sha256::new_with_prefix(PREAMBLE),
+            version,
+            hash: Sha256::new_with_prefix(preamble(version)),
             unhashed: Vec::new(),
             offset: PREAMBLE.len() as u64,
             buffer: Vec::new(),
@@ -114,7 +114,8 @@ impl<R: BufRead> Reader<R> {
     fn advance(&mut self) -> Result<(), ReadError> {
         let length = self.length()?;
         self.payload(length)?;
-        let mut fields = Fields { bytes: &self.buffer, state: &mut self.state };
+        let version = self.version;
+        let mut fields = Fields { bytes: &self.buffer, state: &mut self.state, version };
         if let Err(what) = fields.record(&mut self.record) {
             return Err(self.damaged(what));
         }

@@ -12,4 +12,6 @@ pub(crate) use read::read;
 pub use write::{WriteError, write};
 
 /// The format that is written, and the newest that is read.
-pub const VERSION: u64 = 1;
+///
+/// 1: programs without variables. 2: programs with them.
+pub const VERSION: u64 = 2;

@@ -164,6 +164,10 @@ pub(super) struct Exec<'a> {
     pub(super) cwd: Text<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cwd_b64: Option<String>,
+    /// Those variables of its environment that the tracer was asked to note, as `NAME=value`.
+    /// Since format 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) env: Vec<Argument<'a>>,
 }
 
 /// A contact with the host.

@@ -51,7 +51,7 @@ fn first_version(start: &[u8]) -> Option<u64> {
 
 fn check_version(found: u64) -> Result<(), ReadError> {
     match found {
-        VERSION => Ok(()),
+        1..=VERSION => Ok(()),
         0 => Err(bad("airtight_recording", "format 0 never existed, expected 1")),
         _ => Err(ReadError::Newer { found, supported: VERSION }),
     }
@@ -141,13 +141,13 @@ fn process(value: Process<'_>, i: usize, paths: &mut Paths) -> Result<crate::Pro
         _ => return Err("expected both end and exit, or neither".to_owned()),
     };
     let images = value.execs.into_iter().map(|exec| {
-        let Exec { seq, exe, exe_b64, argv, cwd, cwd_b64 } = exec;
+        let Exec { seq, exe, exe_b64, argv, cwd, cwd_b64, env } = exec;
         Ok(Image {
             seq,
             exe: intern(paths, join(exe, exe_b64)?)?,
             argv: arguments(argv)?,
             cwd: intern(paths, join(cwd, cwd_b64)?)?,
-            env: Vec::new(),
+            env: arguments(env)?,
         })
     });
     Ok(crate::Process {

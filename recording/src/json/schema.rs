@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 fn schema() -> Value {
     let mut schema = schemars::schema_for!(Document<'static, Vec<Access<'static>>>).to_value();
     let about = schema.as_object_mut().expect("an object");
-    about.insert("title".into(), "Airtight recording, format 1".into());
+    about.insert("title".into(), "Airtight recording, format 2".into());
     schema
 }
 
@@ -112,7 +112,7 @@ fn check(root: &Value, schema: &Value, value: &Value, place: &str) -> Result<(),
 
 #[test]
 fn what_is_written_obeys_the_schema() {
-    let path = root().join("recording/tests/golden/v1.json");
+    let path = root().join("recording/tests/golden/v2.json");
     let text = fs::read_to_string(path).expect("the golden file is there");
     let value: Value = serde_json::from_str(&text).expect("it is JSON");
     let schema = schema();

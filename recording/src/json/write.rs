@@ -153,7 +153,8 @@ fn process<'a>(recording: &'a Recording, process: &'a crate::Process) -> Process
 fn exec<'a>(recording: &'a Recording, image: &'a crate::Image) -> Exec<'a> {
     let (exe, exe_b64) = optional(recording, image.exe);
     let (cwd, cwd_b64) = optional(recording, image.cwd);
-    Exec { seq: image.seq, exe, exe_b64, argv: Argument::list(&image.argv), cwd, cwd_b64 }
+    let (argv, env) = (Argument::list(&image.argv), Argument::list(&image.env));
+    Exec { seq: image.seq, exe, exe_b64, argv, cwd, cwd_b64, env }
 }
 
 fn contact(note: &crate::HostNote) -> Contact<'_> {

@@ -67,13 +67,13 @@ impl Builder {
         });
     }
 
-    fn image(&mut self, process: usize, seq: u64, exe: &[u8], argv: &[&[u8]]) {
+    fn image(&mut self, process: usize, seq: u64, exe: &[u8], argv: &[&[u8]], env: &[&[u8]]) {
         let image = Image {
             seq,
             exe: self.0.paths.intern(exe),
             argv: argv.iter().map(|argument| argument.to_vec()).collect(),
             cwd: self.0.paths.intern(b"/w"),
-            env: Vec::new(),
+            env: env.iter().map(|variable| variable.to_vec()).collect(),
         };
         self.0.processes[process].images.push(image);
     }
@@ -99,9 +99,10 @@ pub(crate) fn compile() -> Recording {
     b.process(Some(0), 10, (80, Exit::Code(0)));
     b.process(Some(1), 20, (70, Exit::Code(0)));
     b.process(Some(2), 60, (65, Exit::Signal(15)));
-    b.image(0, 2, b"/usr/bin/make", &[b"make", b"caf\xe9.o"]);
-    b.image(1, 12, b"/usr/bin/x86_64-linux-gnu-gcc-12", &[b"gcc", b"-c", b"caf\xe9.c"]);
-    b.image(2, 21, b"/usr/lib/gcc/cc1", &[b"cc1", b"-quiet"]);
+    b.image(0, 2, b"/usr/bin/make", &[b"make", b"caf\xe9.o"], &[]);
+    let (gcc, target) = (&b"/usr/bin/x86_64-linux-gnu-gcc-12"[..], &b"TARGET=0:caf\xe9.o"[..]);
+    b.image(1, 12, gcc, &[b"gcc", b"-c", b"caf\xe9.c"], &[target, b"LEVEL=0"]);
+    b.image(2, 21, b"/usr/lib/gcc/cc1", &[b"cc1", b"-quiet"], &[b"LEVEL="]);
 
     b.access(0, Kind::Exec, Op::Exec, "execve", b"/usr/bin/make", 2);
     b.access(0, Kind::Exec, Op::Loader, "", b"/usr/lib/ld-linux-x86-64.so.2", 2);

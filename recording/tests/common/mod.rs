@@ -89,16 +89,17 @@ fn access(paths: u32, syscalls: u16, processes: u32) -> impl Strategy<Value = Ac
         )
 }
 
-type RawProcess = (Option<u32>, u32, u64, Vec<(u64, u32, u32, Vec<Vec<u8>>)>, Option<(u64, Exit)>);
+type RawImage = (u64, u32, u32, [Vec<Vec<u8>>; 2]);
+type RawProcess = (Option<u32>, u32, u64, Vec<RawImage>, Option<(u64, Exit)>);
 
 fn process(id: usize, paths: u32, raw: RawProcess) -> Process {
     let (parent, pid, start, images, exit) = raw;
-    let image = |(seq, exe, cwd, argv)| Image {
+    let image = |(seq, exe, cwd, [argv, env]): RawImage| Image {
         seq,
         exe: PathId(exe % paths),
         argv,
         cwd: PathId(cwd % paths),
-        env: Vec::new(),
+        env,
     };
     let id = u32::try_from(id).expect("few processes");
     Process {
@@ -113,7 +114,8 @@ fn process(id: usize, paths: u32, raw: RawProcess) -> Process {
 
 /// Any recording at all, however unlikely.
 pub(crate) fn any_recording() -> impl Strategy<Value = Recording> {
-    let image = (any::<u64>(), any::<u32>(), any::<u32>(), vec(bytes(), 0..3));
+    let image =
+        (any::<u64>(), any::<u32>(), any::<u32>(), [vec(bytes(), 0..3), vec(bytes(), 0..3)]);
     let parent = option::of(any::<u32>());
     let raw_process =
         (parent, any::<u32>(), any::<u64>(), vec(image, 0..3), option::of((any::<u64>(), exit())));

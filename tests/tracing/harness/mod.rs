@@ -17,6 +17,7 @@ pub(crate) struct Case {
     setup: String,
     argv: Vec<String>,
     wrapper: Vec<String>,
+    noted: Vec<String>,
     stdin: Vec<u8>,
     printed: Option<Vec<String>>,
     ends: Ended,
@@ -37,6 +38,7 @@ impl Case {
             setup: setup.to_owned(),
             argv: argv.iter().map(|a| a.as_ref().to_owned()).collect(),
             wrapper: Vec::new(),
+            noted: Vec::new(),
             stdin: Vec::new(),
             printed: None,
             ends: Ended::Code(0),
@@ -95,6 +97,12 @@ impl Case {
     /// executing its arguments.
     pub(crate) fn within(mut self, wrapper: &[&str]) -> Case {
         self.wrapper = wrapper.iter().map(|&w| w.to_owned()).collect();
+        self
+    }
+
+    /// The variables to note of each program.
+    pub(crate) fn notes_env(mut self, names: &[&str]) -> Case {
+        self.noted = names.iter().map(|&name| format!("--note-env={name}")).collect();
         self
     }
 
@@ -176,7 +184,9 @@ impl Case {
         let recording = world.recording();
         let mut traced_argv = wrapper;
         traced_argv.push(env!("CARGO_BIN_EXE_airtight").to_owned());
-        traced_argv.extend(["trace", "--format", "json", "-o"].map(str::to_owned));
+        traced_argv.push("trace".to_owned());
+        traced_argv.extend(self.noted.iter().cloned());
+        traced_argv.extend(["--format", "json", "-o"].map(str::to_owned));
         traced_argv.extend([recording.to_str().expect("a UTF-8 path").to_owned(), "--".to_owned()]);
         traced_argv.extend(argv.iter().cloned());
         let traced = Launch::new(&world, &traced_argv, self.ordinary).stdin(&self.stdin).end();

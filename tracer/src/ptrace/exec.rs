@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::loader::{MOST_FILES, Misc, Parsed, Role};
-use crate::log::stamp_of;
+use crate::log::{Words, stamp_of};
 use crate::look::Found;
 use crate::table::At;
 use airtight_recording::Stamp;
@@ -202,12 +202,7 @@ impl Tracer<'_, '_> {
         let viewer = self.viewer(&self.tasks[&tid]);
         let mut exe = Vec::new();
         let known = self.looker.name_of(viewer, format_args!("exe"), &mut exe);
-        let mut cmdline = Vec::new();
-        let _ = self.looker.read_proc(tid, format_args!("cmdline"), &mut cmdline);
-        let argv: Vec<Vec<u8>> = match cmdline.strip_suffix(b"\0") {
-            Some(args) => args.split(|b| *b == 0).map(<[u8]>::to_vec).collect(),
-            None => Vec::new(),
-        };
+        let words = self.words(tid);
         let cwd = self.cwd(tid);
         if let Some(proc) = self.procs.get_mut(&tid) {
             proc.threads = 1;
@@ -215,7 +210,7 @@ impl Tracer<'_, '_> {
             proc.name.clear();
             proc.name.extend_from_slice(&exe[start..]);
             let id = proc.id;
-            self.log.image(id, &exe, argv, &cwd);
+            self.log.image(id, &exe, words, &cwd);
             if let Err(error) = known {
                 self.log.incomplete(Some(id), ReasonCode::PathUnreadable, || {
                     format!("the program of a process has no readable name: {}", why(&error))
@@ -227,6 +222,36 @@ impl Tracer<'_, '_> {
             self.spare.push(pending);
         }
         self.go(tid, 0)
+    }
+
+    /// The arguments and the noted variables of a program that was just executed. Asked of the
+    /// kernel at this stop: the program has not run yet, and what the call pointed to could have
+    /// changed until the kernel copied it.
+    fn words(&mut self, tid: i32) -> Words {
+        let mut bytes = Vec::new();
+        let _ = self.looker.read_proc(tid, format_args!("cmdline"), &mut bytes);
+        let argv = match bytes.strip_suffix(b"\0") {
+            Some(args) => args.split(|b| *b == 0).map(<[u8]>::to_vec).collect(),
+            None => Vec::new(),
+        };
+        if self.options.marks.is_empty() {
+            return Words { argv, env: Vec::new() };
+        }
+        bytes.clear();
+        if let Err(error) = self.looker.read_proc(tid, format_args!("environ"), &mut bytes)
+            && !self.is_dying(tid)
+        {
+            let id = self.process_of(tid);
+            self.log.incomplete(id, ReasonCode::MemoryUnreadable, || {
+                format!("the environment of a program can't be read: {}", why(&error))
+            });
+        }
+        let noted = |entry: &&[u8]| {
+            let name = entry.split(|b| *b == b'=').next().unwrap_or_default();
+            name.len() < entry.len() && self.options.marks.iter().any(|m| m.as_bytes() == name)
+        };
+        let env = bytes.split(|b| *b == 0).filter(noted).map(<[u8]>::to_vec).collect();
+        Words { argv, env }
     }
 
     /// Records what a successful exec has loaded.
