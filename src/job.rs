@@ -3,6 +3,7 @@
 use crate::action::{delete_outputs, environment, load_depfile};
 use crate::caching::{Known, Session, public, sampled};
 use crate::capture::{Capture, Kept};
+use crate::command::telling::{Reports, Stream};
 use crate::command::{self, Outcome};
 use crate::compiler;
 use crate::config::{Config, OnUntraceable};
@@ -12,7 +13,7 @@ use crate::exit::Status;
 use crate::guard;
 use crate::printer::Printer;
 use crate::recorder::{Format, Recorder};
-use crate::report::Report;
+use crate::report::{Look, Report};
 use crate::scratch::Scratch;
 use crate::untraced;
 use airtight_cache::stats::{MissReason, NotCachedReason};
@@ -35,8 +36,9 @@ pub(crate) struct Job {
     pub(crate) declaration: Declaration,
     /// Where to keep the recording. Then the action runs, whatever the cache has.
     pub(crate) recording: Option<PathBuf>,
-    /// Where to write the report, other than to standard error. Then the action runs.
-    pub(crate) report: Option<PathBuf>,
+    /// Where to write the report beside or in place of standard error. If anywhere, the action
+    /// runs.
+    pub(crate) reports: Reports,
     /// Run the action even if its result is known, and put the new one in its place.
     pub(crate) refresh: bool,
     /// The action reads our standard input, so its result is not cached.
@@ -61,7 +63,7 @@ impl Job {
         let Some(session) = session else {
             return Ok(self.execute(None, config, printer)?.status);
         };
-        let again = self.refresh || self.recording.is_some() || self.report.is_some();
+        let again = self.refresh || self.recording.is_some() || self.reports.any();
         let sampled = sampled(config);
         let found = match again || self.repeat > 1 {
             true => None,
@@ -229,7 +231,9 @@ impl Job {
         });
         load_depfile(declaration)?;
         let verdict = command::judge(declaration, config, &recording);
-        tell(self.report.as_deref(), &verdict, declaration, config, printer)?;
+        let place = declaration.declared_at.as_ref();
+        let report = Report::action(&verdict, place, &config.workspace, Look::of(config, printer));
+        self.reports.tell(&report.of(&recording), config, printer, Stream::Error)?;
         let found = Outcome::of(&verdict);
         if config.remove_undeclared && verdict.fails() {
             remove_undeclared(&verdict, &recording, printer);
@@ -311,32 +315,6 @@ fn trace(
             tracer::run(command, options, &mut both)
         }
         None => tracer::run(command, options, recording as &mut dyn Sink),
-    }
-}
-
-/// Tells what was found: to people on standard error, where there is something to tell, or to a
-/// file, always.
-fn tell(
-    file: Option<&Path>,
-    verdict: &Verdict,
-    declaration: &Declaration,
-    config: &Config,
-    printer: &Printer,
-) -> Result<(), Error> {
-    let place = declaration.declared_at.as_ref();
-    let text = Report::new(verdict, place, config.all, printer).text(config.format)?;
-    match file {
-        Some(file) => {
-            let mut output = crate::output::Output::create(file)?;
-            let plain = anstream::adapter::strip_str(&text).to_string();
-            std::io::Write::write_all(output.file(), plain.as_bytes())
-                .map_err(Error::file(file, "can't write"))?;
-            output.commit()
-        }
-        None => {
-            printer.tell(text);
-            Ok(())
-        }
     }
 }
 

@@ -98,6 +98,13 @@ impl Printer {
         let _ = err.flush();
     }
 
+    /// Writes bytes to standard error as they are; as [`Printer::tell`] otherwise.
+    pub(crate) fn tell_raw(&self, bytes: &[u8]) {
+        let mut err = io::stderr().lock();
+        let _ = err.write_all(bytes);
+        let _ = err.flush();
+    }
+
     /// Tells an error with its hints, each on a line of its own.
     pub(crate) fn error(&self, message: &str, hints: &[String]) {
         let mut text = format!("{ERROR}error{ERROR:#}: {message}\n");

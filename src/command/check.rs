@@ -1,12 +1,13 @@
 //! `airtight check`
 
 use super::judging::Judging;
+use super::telling::{Reports, Stream};
 use crate::action::{Declared, load_depfile};
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit::Status;
 use crate::printer::Printer;
-use crate::report::Report;
+use crate::report::{Look, Report};
 use crate::scratch;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -26,6 +27,8 @@ pub(crate) struct Args {
     /// The recording, binary or JSON
     recording: PathBuf,
     #[command(flatten)]
+    reports: Reports,
+    #[command(flatten)]
     declared: Declared,
     #[command(flatten)]
     judging: Judging,
@@ -44,8 +47,9 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
     load_depfile(&mut declaration)?;
     let verdict = super::judge(&declaration, &config, &recording);
     let place = declaration.declared_at.as_ref();
-    let text = Report::new(&verdict, place, config.all, printer).text(config.format)?;
-    printer.data(text).map_err(Error::Stdout)?;
+    let report = Report::action(&verdict, place, &config.workspace, Look::of(&config, printer));
+    let report = report.of(&recording);
+    args.reports.tell(&report, &config, printer, Stream::Output)?;
     Ok(match super::Outcome::of(&verdict) {
         super::Outcome::Clean => Status::Success,
         super::Outcome::Incomplete => Status::Incomplete,

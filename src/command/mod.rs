@@ -15,6 +15,7 @@ pub(crate) mod man;
 pub(crate) mod run;
 pub(crate) mod serve;
 mod stores;
+pub(crate) mod telling;
 pub(crate) mod trace;
 mod why;
 

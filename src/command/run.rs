@@ -2,6 +2,7 @@
 
 use super::judging::Judging;
 use super::stores::Stores;
+use super::telling::Reports;
 use crate::action::Declared;
 use crate::config::{Backend, Config, Layer, OnUntraceable, flag, parse_duration};
 use crate::error::Error;
@@ -47,9 +48,8 @@ pub(crate) struct Args {
     /// Keep the recording; a name that ends in .json makes it JSON
     #[arg(long, value_name = "FILE")]
     recording: Option<PathBuf>,
-    /// Write the report to this file, in the format asked for, also when there are no findings
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    #[command(flatten)]
+    reports: Reports,
     /// Remove undeclared outputs (W001) when the action fails the verdict
     #[arg(long)]
     remove_undeclared: bool,
@@ -119,7 +119,7 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
         argv,
         declaration,
         recording: args.recording,
-        report: args.report,
+        reports: args.reports,
         refresh: args.refresh,
         stdin: args.stdin,
         repeat: args.repeat,

@@ -70,6 +70,13 @@ pub(crate) enum Format {
     Json,
 }
 
+impl Format {
+    /// Whether its text may hold ANSI styles.
+    pub(crate) fn is_styled(self) -> bool {
+        matches!(self, Format::Human | Format::Short)
+    }
+}
+
 /// Who observes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]

@@ -1,7 +1,8 @@
 //! The whole verdict as JSON.
 
-use super::Report;
+use super::{Report, Subject};
 use crate::error::Error;
+use airtight_policy::build::BuildVerdict;
 use airtight_policy::{Place, Verdict};
 use serde::Serialize;
 
@@ -9,14 +10,27 @@ use serde::Serialize;
 /// another meaning.
 const VERSION: u32 = 1;
 
+/// The judgement on one action, or on a whole build.
 #[derive(Serialize)]
 struct Document<'a> {
     version: u32,
     airtight: &'static str,
-    cacheable: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    declared_at: Option<&'a Place>,
-    verdict: &'a Verdict,
+    #[serde(flatten)]
+    judged: Judged<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Judged<'a> {
+    Action {
+        cacheable: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        declared_at: Option<&'a Place>,
+        verdict: &'a Verdict,
+    },
+    Build {
+        build: &'a BuildVerdict,
+    },
 }
 
 pub(super) fn text(report: &Report<'_>) -> Result<String, Error> {
@@ -29,11 +43,11 @@ pub(super) fn value(report: &Report<'_>) -> Result<serde_json::Value, Error> {
 }
 
 fn document<'a>(report: &Report<'a>) -> Document<'a> {
-    Document {
-        version: VERSION,
-        airtight: env!("CARGO_PKG_VERSION"),
-        cacheable: report.verdict.is_cacheable(),
-        declared_at: report.declared_at,
-        verdict: report.verdict,
-    }
+    let judged = match report.subject {
+        Subject::Action { verdict, declared_at } => {
+            Judged::Action { cacheable: verdict.is_cacheable(), declared_at, verdict }
+        }
+        Subject::Build { verdict, .. } => Judged::Build { build: verdict },
+    };
+    Document { version: VERSION, airtight: env!("CARGO_PKG_VERSION"), judged }
 }

@@ -1,45 +1,100 @@
-//! Verdicts for people and for programs. A new format is a module here and a name in
-//! [`Format`].
+//! Verdicts for people and for programs, on one action or on a whole build. A new format is a
+//! module here and a name in [`Format`].
 
+mod group;
 mod human;
 mod json;
 mod short;
+mod target;
 mod words;
 
+pub(crate) use target::Target;
 pub(crate) use words::{chain, commas, deed, severity as severity_word, times};
 
-use crate::config::Format;
+use crate::config::{Config, Format};
 use crate::error::Error;
+use crate::output::Output;
 use crate::printer::Printer;
-use airtight_policy::{Finding, Place, Severity, Verdict};
+use airtight_policy::build::{ActionVerdict, Build, BuildVerdict};
+use airtight_policy::{Counts, Finding, Place, Severity, Verdict};
+use airtight_recording::Recording;
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
-/// What there is to tell.
-pub(crate) struct Report<'a> {
-    /// The judgement.
-    pub(crate) verdict: &'a Verdict,
-    /// Where the action is declared.
-    pub(crate) declared_at: Option<&'a Place>,
+/// What a person or a terminal wants of a report.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
     /// Show all findings, notes too.
     pub(crate) all: bool,
     /// Whether letters outside ASCII can be shown.
     pub(crate) unicode: bool,
 }
 
+impl Look {
+    /// What the settings want and `printer` can show.
+    pub(crate) fn of(config: &Config, printer: &Printer) -> Look {
+        Look { all: config.all, unicode: printer.unicode() }
+    }
+}
+
+/// What was judged.
+enum Subject<'a> {
+    /// One action.
+    Action { verdict: &'a Verdict, declared_at: Option<&'a Place> },
+    /// A whole build. Actions are found by their names.
+    Build {
+        verdict: &'a BuildVerdict,
+        build: &'a Build,
+        actions: HashMap<&'a str, &'a ActionVerdict>,
+    },
+}
+
+/// What there is to tell.
+pub(crate) struct Report<'a> {
+    subject: Subject<'a>,
+    /// The root of the workspace.
+    workspace: &'a [u8],
+    /// What was judged, for the formats that show processes.
+    recording: Option<&'a Recording>,
+    look: Look,
+}
+
 /// How many groups of findings are shown unless all are asked for.
 const SHOWN: usize = 20;
 
 impl<'a> Report<'a> {
-    /// The report for what `printer` can show.
-    pub(crate) fn new(
+    /// The report on one action of this workspace.
+    pub(crate) fn action(
         verdict: &'a Verdict,
         declared_at: Option<&'a Place>,
-        all: bool,
-        printer: &Printer,
+        workspace: &'a Path,
+        look: Look,
     ) -> Report<'a> {
-        Report { verdict, declared_at, all, unicode: printer.unicode() }
+        let workspace = workspace.as_os_str().as_bytes();
+        let subject = Subject::Action { verdict, declared_at };
+        Report { subject, workspace, recording: None, look }
     }
 
-    /// The report as text; empty when a format for people has nothing to say.
+    /// The report on a whole build.
+    pub(crate) fn build(verdict: &'a BuildVerdict, build: &'a Build, look: Look) -> Report<'a> {
+        let actions = verdict.actions.iter().rev();
+        let actions = actions.map(|action| (action.name.as_str(), action)).collect();
+        let subject = Subject::Build { verdict, build, actions };
+        Report { subject, workspace: &build.workspace, recording: None, look }
+    }
+
+    /// Gives the recording that was judged, so that processes can be shown.
+    #[must_use]
+    pub(crate) fn of(mut self, recording: &'a Recording) -> Report<'a> {
+        self.recording = Some(recording);
+        self
+    }
+
+    /// The report as text; empty when a format for people has nothing to say about an action.
+    /// Formats for people hold ANSI styles, others are to be written as they are
+    /// ([`Format::is_styled`]).
     ///
     /// # Errors
     /// When it can't be encoded.
@@ -51,13 +106,28 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// The report for people, without colours.
+    /// The report as it stands in a file: without styles.
     ///
     /// # Errors
     /// As [`Report::text`].
-    pub(crate) fn plain(&self) -> Result<String, Error> {
-        let text = self.text(Format::Human)?;
-        Ok(anstream::adapter::strip_str(&text).to_string())
+    pub(crate) fn plain(&self, format: Format) -> Result<String, Error> {
+        let text = self.text(format)?;
+        Ok(if format.is_styled() { anstream::adapter::strip_str(&text).to_string() } else { text })
+    }
+
+    /// Writes the report into each of these files, in `format` where the file has none of its own.
+    ///
+    /// # Errors
+    /// When it can't be encoded or a file can't be written.
+    pub(crate) fn save(&self, targets: &[Target], format: Format) -> Result<(), Error> {
+        for target in targets {
+            let text = self.plain(target.format.unwrap_or(format))?;
+            let mut output = Output::create(&target.file)?;
+            let written = output.file().write_all(text.as_bytes());
+            written.map_err(Error::file(&target.file, "can't write"))?;
+            output.commit()?;
+        }
+        Ok(())
     }
 
     /// The report for programs.
@@ -68,10 +138,48 @@ impl<'a> Report<'a> {
         json::value(self)
     }
 
+    /// All findings but suppressed ones, the worst first.
+    fn findings(&self) -> &'a [Finding] {
+        match &self.subject {
+            Subject::Action { verdict, .. } => verdict.findings(),
+            Subject::Build { verdict, .. } => &verdict.findings,
+        }
+    }
+
     /// The findings that people see: without notes, unless all are asked for. Every program
     /// calls getrandom, so notes would make every clean run speak.
-    fn findings(&self) -> impl Iterator<Item = &'a Finding> {
-        let least = if self.all { Severity::Note } else { Severity::Warn };
-        self.verdict.findings().iter().filter(move |f| f.shown() && f.severity >= least)
+    fn shown(&self) -> impl Iterator<Item = &'a Finding> {
+        let least = if self.look.all { Severity::Note } else { Severity::Warn };
+        self.findings().iter().filter(move |f| f.shown() && f.severity >= least)
+    }
+
+    /// How many findings there are.
+    fn counts(&self) -> Counts {
+        match &self.subject {
+            Subject::Action { verdict, .. } => verdict.counts(),
+            Subject::Build { verdict, .. } => verdict.counts,
+        }
+    }
+
+    /// The name of what was judged: the action's, or the command of the build.
+    fn name(&self) -> &'a str {
+        match &self.subject {
+            Subject::Action { verdict, .. } => verdict.action(),
+            Subject::Build { build, .. } => {
+                let first = build.graph.actions.first();
+                let named = |text: &'a String| Some(text.as_str()).filter(|text| !text.is_empty());
+                first.and_then(|a| named(&a.command).or(named(&a.name))).unwrap_or("the build")
+            }
+        }
+    }
+
+    /// Where the action of a finding is declared.
+    fn declared_at(&self, finding: &Finding) -> Option<&'a Place> {
+        match &self.subject {
+            Subject::Action { declared_at, .. } => *declared_at,
+            Subject::Build { actions, .. } => {
+                actions.get(finding.action.as_str())?.declared_at.as_ref()
+            }
+        }
     }
 }

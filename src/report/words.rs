@@ -40,8 +40,18 @@ pub(crate) fn deed(kind: Option<Kind>) -> &'static str {
 }
 
 /// `1 time`, `3 times`
-pub(crate) fn times(count: u64) -> String {
-    format!("{count} time{}", if count == 1 { "" } else { "s" })
+pub(crate) fn times(times: u64) -> String {
+    count(times, "time")
+}
+
+/// `1 error`, `3 errors`
+pub(super) fn count(count: u64, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `1 process`, `3 processes`
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Who did it and how they came to: `cc1 ← gcc -c src/b.c`. All by name, the last with its
@@ -61,17 +71,23 @@ pub(crate) fn chain(steps: &[Step], unicode: bool) -> String {
     safe(&names.join(arrow))
 }
 
-/// Control characters escaped, so that no argument can forge a line of a report.
-fn safe(text: &str) -> String {
+/// Control characters escaped, and those that turn the direction of the text, so that no argument
+/// can forge a line of a report.
+pub(super) fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if c.is_control() || is_bidi(c) || matches!(c, '\u{2028}' | '\u{2029}') {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// Whether it changes the direction of the text around it (Unicode annex 9).
+pub(super) fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The program as it was called, without its directory.

@@ -8,9 +8,10 @@ use crate::action::load_depfile;
 use crate::caching::{NotCached, Session};
 use crate::capture::Kept;
 use crate::command::{self, Outcome};
+use crate::config::Format;
 use crate::determinism::nondeterministic;
 use crate::exit::Status;
-use crate::report::Report;
+use crate::report::{Look, Report};
 use airtight_cache::Sealed;
 use airtight_cache::stats::NotCachedReason;
 use airtight_policy::Verdict;
@@ -44,8 +45,9 @@ impl Daemon {
         load_depfile(declaration).map_err(|error| Failure::of(Code::File, &error))?;
         let verdict = command::judge(declaration, &self.config, &recording);
         let declared_at = declaration.declared_at.as_ref();
-        let report = Report { verdict: &verdict, declared_at, all: self.config.all, unicode: true };
-        let told = report.plain().and_then(|text| Ok((text, report.value()?)));
+        let look = Look { all: self.config.all, unicode: true };
+        let report = Report::action(&verdict, declared_at, &self.config.workspace, look);
+        let told = report.plain(Format::Human).and_then(|text| Ok((text, report.value()?)));
         let (mut text, report) = told.map_err(|error| Failure::of(Code::File, &error))?;
         let mut exit = match (recording.exit(), end.timed_out) {
             (_, true) => Status::TimedOut,

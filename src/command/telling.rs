@@ -1,0 +1,68 @@
+//! Where reports go: to files, to standard output or error, and to the summary of a job.
+
+use crate::config::{Config, Format};
+use crate::error::Error;
+use crate::printer::Printer;
+use crate::report::{Report, Target};
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
+/// `--report`
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Reports {
+    /// Write the report to this file, also when there are no findings: in this format, or in that
+    /// of --format and then nowhere else. Can be given several times
+    #[arg(long = "report", value_name = "[FORMAT=]FILE",
+          value_parser = OsStringValueParser::new().try_map(Target::parse))]
+    targets: Vec<Target>,
+}
+
+/// Where a report goes that goes to no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// Of commands whose data it is.
+    Output,
+    /// Of commands whose standard output belongs to the traced command.
+    Error,
+}
+
+impl Reports {
+    /// Whether any is asked for.
+    pub(crate) fn any(&self) -> bool {
+        !self.targets.is_empty()
+    }
+
+    /// Tells what was found: into all files that were asked for, and on `stream`, unless a file
+    /// took its place.
+    ///
+    /// # Errors
+    /// When the report can't be encoded, or a file or standard output can't be written.
+    pub(crate) fn tell(
+        &self,
+        report: &Report<'_>,
+        config: &Config,
+        printer: &Printer,
+        stream: Stream,
+    ) -> Result<(), Error> {
+        report.save(&self.targets, config.format)?;
+        if self.targets.iter().any(|target| target.format.is_none()) {
+            return Ok(());
+        }
+        show(report, config.format, printer, stream)
+    }
+}
+
+fn show(
+    report: &Report<'_>,
+    format: Format,
+    printer: &Printer,
+    stream: Stream,
+) -> Result<(), Error> {
+    let text = report.text(format)?;
+    match (stream, format.is_styled()) {
+        (Stream::Output, true) => printer.data(text).map_err(Error::Stdout)?,
+        (Stream::Output, false) => printer.raw(text.as_bytes()).map_err(Error::Stdout)?,
+        (Stream::Error, true) => printer.tell(text),
+        (Stream::Error, false) => printer.tell_raw(text.as_bytes()),
+    }
+    Ok(())
+}
