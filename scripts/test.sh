@@ -71,7 +71,8 @@ fi
 
 packages="gcc g++ gcc-multilib libc6-dev binutils clang cmake ninja-build make python3
     python3-venv strace gdb git tar util-linux procps
-    bazel-bootstrap bubblewrap ccache curl nginx-light openssl"
+    bazel-bootstrap bubblewrap ccache curl nginx-light openssl
+    autoconf automake dpkg-dev libtool meson"
 
 install_packages() {
     missing=
@@ -153,6 +154,10 @@ install_servers() (
 
 step "cache servers" install_servers
 
+# Real projects to audit, where the tests look for them (tests/audit).
+export AIRTIGHT_TEST_SOURCES="${servers%/*}/sources"
+step "sources" sh scripts/sources.sh "$AIRTIGHT_TEST_SOURCES"
+
 # A Rust toolchain that an ordinary user can read.
 sysroot=$(rustc --print sysroot)
 rust_for_all() {
@@ -222,7 +227,7 @@ else
     if [ "$root" = false ]; then
         step "tests as root" false
     else
-        export "$runner=$root env AIRTIGHT_TEST_SERVERS=$servers HOME=/root PATH=$sysroot/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        export "$runner=$root env AIRTIGHT_TEST_SERVERS=$servers AIRTIGHT_TEST_SOURCES=$AIRTIGHT_TEST_SOURCES HOME=/root PATH=$sysroot/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         tests "as root" --lib --bins --tests
         unset "$runner"
     fi
