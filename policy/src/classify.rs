@@ -3,24 +3,40 @@
 use crate::declared::{Roles, Scope};
 use crate::judge::Judge;
 use crate::name::{components, parent};
+use crate::neighbours::Reading;
+use crate::policy::Severity;
 use crate::policy::{Stat, Strictness};
-use crate::producers::{Order, Part, Producer};
+use crate::producers::Producer;
 use crate::rules::Rule;
 use airtight_recording::Kind;
 
 /// A rule that a touch breaks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Hit<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct Hit {
     pub(crate) rule: Rule,
     /// The other action concerned.
-    pub(crate) producer: Option<&'a Producer>,
+    pub(crate) producer: Option<Producer>,
     /// One step more severe than the policy says of notes.
     pub(crate) loud: bool,
+    /// No more severe than this, unless the policy names the rule.
+    pub(crate) at_most: Option<Severity>,
+    /// What the message says beyond the rule's own; empty for nothing.
+    pub(crate) detail: &'static str,
+    /// What follows, in place of what the rule says; empty for that.
+    pub(crate) effect: &'static str,
 }
 
-impl Hit<'_> {
-    pub(crate) fn of(rule: Rule) -> Hit<'static> {
-        Hit { rule, producer: None, loud: false }
+impl Hit {
+    pub(crate) fn of(rule: Rule) -> Hit {
+        Hit { rule, producer: None, loud: false, at_most: None, detail: "", effect: "" }
+    }
+
+    pub(crate) fn with(rule: Rule, producer: Producer) -> Hit {
+        Hit { producer: Some(producer), ..Hit::of(rule) }
+    }
+
+    pub(crate) fn at_most(self, severity: Severity) -> Hit {
+        Hit { at_most: Some(severity), ..self }
     }
 }
 
@@ -42,6 +58,12 @@ const DECLARED: Roles = Roles::INPUT.and(Roles::INPUT_TREE);
 const MADE: Roles = Roles::OUTPUT.and(Roles::SIDE_EFFECT).and(Roles::TEMPORARY);
 
 impl Judge<'_> {
+    /// What `path` is to the action, by its declaration and by the graph of the build.
+    pub(crate) fn roles(&self, path: &[u8]) -> Roles {
+        let roles = self.declared.roles(path);
+        if self.neighbours.covers(path) { roles | Roles::INPUT } else { roles }
+    }
+
     /// The rule that a look at something existing breaks. `path` is the canonical name,
     /// `others` gives the names on the way to it, `own` tells whether a pid is the action's.
     pub(crate) fn read_rule(
@@ -52,7 +74,7 @@ impl Judge<'_> {
         directory: bool,
         rewritten: bool,
         own: &dyn Fn(u32) -> bool,
-    ) -> Option<Hit<'_>> {
+    ) -> Option<Hit> {
         if !path.starts_with(b"/") {
             // A pipe, a socket, a file without a name.
             return None;
@@ -71,9 +93,9 @@ impl Judge<'_> {
         if directory || kind == Kind::List || self.declared.is_private(path) {
             return None;
         }
-        let mut roles = self.declared.roles(path);
+        let mut roles = self.roles(path);
         if roles.any(DECLARED) {
-            return None;
+            return self.neighbours.race(path);
         }
         let exempt = match scope {
             Scope::Toolchain => self.policy.strictness < Strictness::All,
@@ -81,27 +103,29 @@ impl Judge<'_> {
             _ => false,
         };
         let exempt = exempt || self.policy.strictness == Strictness::Generated;
-        if exempt && self.producers.is_empty() && !roles.any(MADE) {
+        if exempt && !roles.any(MADE) && !self.neighbours.concerns(path) {
             return None;
         }
         // Links lead out of the toolchain into /etc and the like: either end is enough here too.
         let mut from_toolchain = false;
         for name in others() {
-            roles = roles | self.declared.roles(&name);
+            roles = roles | self.roles(&name);
             from_toolchain |=
                 scope == Scope::Outside && self.declared.scope(&name) == Scope::Toolchain;
         }
         let exempt = exempt || (from_toolchain && self.policy.strictness < Strictness::All);
         if roles.any(DECLARED) {
-            return None;
+            return self.neighbours.race(path);
         }
         if roles.any(MADE) {
             // Tools look at what they are about to replace; that alone changes nothing.
             let looks = matches!(kind, Kind::Probe | Kind::Link);
-            return (!looks).then_some(Hit::of(Rule::R008));
+            return if looks { None } else { self.neighbours.source(path, Rule::R008) };
         }
-        if let Some(hit) = self.generated(path) {
-            return Some(hit);
+        match self.neighbours.read(path) {
+            Reading::Source => {}
+            Reading::Settled => return None,
+            Reading::Broken(hit) => return Some(hit),
         }
         if exempt {
             return None;
@@ -114,34 +138,16 @@ impl Judge<'_> {
             _ if rewritten => Rule::R008,
             _ => Rule::R001,
         };
-        Some(Hit::of(rule))
-    }
-
-    /// The rule for a read of what another action makes.
-    fn generated(&self, path: &[u8]) -> Option<Hit<'_>> {
-        let parts = [Part::Output, Part::UndeclaredOutput];
-        let producer = self.producers.find(path, &parts)?;
-        let rule = match (producer.part, producer.order) {
-            (Part::UndeclaredOutput, _) => Rule::R005,
-            (_, Order::Before) => Rule::R002,
-            (_, Order::Unordered) => Rule::R003,
-            (_, Order::After) => Rule::R004,
-        };
-        Some(Hit { rule, producer: Some(producer), loud: false })
+        self.neighbours.source(path, rule)
     }
 
     /// The rule for a name that was not there. A failed action that looked for what another one
     /// makes has probably failed because of it.
-    pub(crate) fn absent_rule(&self, path: &[u8], failed: bool) -> Option<Hit<'_>> {
-        if self.declared.roles(path).is_input() {
-            return None;
+    pub(crate) fn absent_rule(&self, path: &[u8], failed: bool) -> Option<Hit> {
+        if self.roles(path).is_input() {
+            return if failed { self.neighbours.race(path) } else { None };
         }
-        let undeclared = self.producers.find_above(path, &[Part::UndeclaredOutput]);
-        match undeclared {
-            Some(_) => Some(Hit { rule: Rule::R009, producer: undeclared, loud: false }),
-            None if failed => self.generated(path),
-            None => None,
-        }
+        self.neighbours.absent(path, failed)
     }
 
     /// The rule that a change breaks.
@@ -151,7 +157,7 @@ impl Judge<'_> {
         others: &dyn Fn() -> Vec<Vec<u8>>,
         change: Change,
         own: &dyn Fn(u32) -> bool,
-    ) -> Option<Hit<'_>> {
+    ) -> Option<Hit> {
         if !path.starts_with(b"/") {
             return None;
         }
@@ -170,9 +176,9 @@ impl Judge<'_> {
         if self.declared.is_private(path) {
             return None;
         }
-        let mut roles = self.declared.roles(path);
+        let mut roles = self.roles(path);
         for name in others() {
-            roles = roles | self.declared.roles(&name);
+            roles = roles | self.roles(&name);
         }
         if roles.any(Roles::SIDE_EFFECT) {
             return None;
@@ -192,8 +198,9 @@ impl Judge<'_> {
         if roles.any(Roles::TEMPORARY) {
             return change.stays.then_some(Hit::of(Rule::W007));
         }
+        let inside = scope == Scope::Workspace;
         if existed {
-            return Some(Hit::of(undeclared));
+            return self.neighbours.changed(path, undeclared, true, inside);
         }
         let around = parent(path).map(|up| self.declared.roles(up)).unwrap_or_default();
         let writable =
@@ -206,16 +213,16 @@ impl Judge<'_> {
             _ if scope == Scope::Temporary => Rule::W007,
             _ => Rule::W001,
         };
-        Some(Hit::of(rule))
+        self.neighbours.changed(path, rule, false, inside)
     }
 }
 
 /// `/proc` and the like: what belongs to the action itself is of no interest, other processes
 /// are of more interest than the rest.
-fn host_rule(path: &[u8], own: &dyn Fn(u32) -> bool) -> Option<Hit<'static>> {
+fn host_rule(path: &[u8], own: &dyn Fn(u32) -> bool) -> Option<Hit> {
     match pid_of(path) {
         Some(pid) if own(pid) => None,
-        pid => Some(Hit { rule: Rule::H004, producer: None, loud: pid.is_some() }),
+        pid => Some(Hit { loud: pid.is_some(), ..Hit::of(Rule::H004) }),
     }
 }
 

@@ -8,6 +8,7 @@ use airtight_recording::{Digest, Kind};
 use base64::Engine as _;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
+use std::cmp::{Ordering, Reverse};
 
 /// A path as bytes. In JSON `"path": text`, or `"path_b64"` where it is not UTF-8.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +82,9 @@ pub struct Finding {
     pub reaction: Reaction,
     /// The action's name.
     pub action: String,
+    /// Where the action is declared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub declared_at: Option<Place>,
     /// The canonical path; empty for findings that are about none.
     #[serde(flatten)]
     pub path: PathBytes,
@@ -139,6 +143,16 @@ impl Finding {
         let directory = parent(path).map(|d| display(d, workspace)).unwrap_or_default();
         self.group = format!("{} {directory} {}", self.rule, producer.unwrap_or_default());
         self.group.truncate(self.group.trim_end().len());
+    }
+
+    /// The order in which findings are told: a missing generated file first, then by severity,
+    /// rule, action and path.
+    pub fn compare(&self, other: &Finding) -> Ordering {
+        let key = |f: &Finding| (!f.missing_generated, Reverse(f.severity), f.rule);
+        let rest = |f: &'_ Finding, g: &'_ Finding| {
+            (&f.action, &f.path, &f.subject).cmp(&(&g.action, &g.path, &g.subject))
+        };
+        key(self).cmp(&key(other)).then_with(|| rest(self, other))
     }
 
     /// Computes what names it; last, when everything else is known.

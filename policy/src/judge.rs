@@ -7,11 +7,12 @@ use crate::digests::RecordingDigest;
 use crate::evidence;
 use crate::finding::{Finding, Related};
 use crate::fix::{self, Fix};
-use crate::name::{below, display, relative};
-use crate::pattern::{Globs, anchor};
+use crate::name::{display, relative};
+use crate::neighbours::Neighbours;
 use crate::policy::{Date, Policy, Severity};
-use crate::producers::Producers;
+use crate::producers::{Part, Producers};
 use crate::rules::{self, Rule};
+use crate::suppress::{Suppressions, Unused};
 use crate::tree::{Fact, Tree};
 use crate::verdict::{Counts, Suppressed, Verdict};
 use airtight_recording::{
@@ -32,7 +33,7 @@ static NO_PRODUCERS: std::sync::LazyLock<Producers> = std::sync::LazyLock::new(P
 pub struct Judge<'a> {
     pub(crate) declaration: &'a Declaration,
     pub(crate) policy: &'a Policy,
-    pub(crate) producers: &'a Producers,
+    pub(crate) neighbours: &'a dyn Neighbours,
     pub(crate) declared: Declared,
     today: Option<Date>,
 }
@@ -43,7 +44,7 @@ impl<'a> Judge<'a> {
         Judge {
             declaration,
             policy,
-            producers: &NO_PRODUCERS,
+            neighbours: &*NO_PRODUCERS,
             declared: Declared::new(declaration, policy),
             today: None,
         }
@@ -52,7 +53,7 @@ impl<'a> Judge<'a> {
     /// Tells the judge of the other actions of the build.
     #[must_use]
     pub fn producers(mut self, producers: &'a Producers) -> Judge<'a> {
-        self.producers = producers;
+        self.neighbours = producers;
         self
     }
 
@@ -66,6 +67,17 @@ impl<'a> Judge<'a> {
     /// Judges one recording.
     pub fn judge(&self, recording: &Recording) -> Verdict {
         let exit = recording.processes.first().and_then(|root| root.exit).map(|(_, exit)| exit);
+        let (case, judged) = self.examine(recording, exit);
+        let Case { findings, uncacheable, .. } = case;
+        self.verdict(recording, exit, judged, findings, uncacheable)
+    }
+
+    /// Everything that one recording breaks, and whether there was anything to judge.
+    pub(crate) fn examine<'j>(
+        &'j self,
+        recording: &'j Recording,
+        exit: Option<Exit>,
+    ) -> (Case<'j>, bool) {
         let killed = matches!(exit, Some(Exit::Signal(_)));
         let mut case = Case {
             judge: self,
@@ -76,7 +88,9 @@ impl<'a> Judge<'a> {
             findings: Vec::new(),
             uncacheable: Vec::new(),
         };
-        rules::integrity::completeness(&mut case);
+        if !self.neighbours.whole() {
+            rules::integrity::completeness(&mut case);
+        }
         if !killed {
             rules::reads::check(&mut case);
             rules::writes::check(&mut case);
@@ -86,8 +100,7 @@ impl<'a> Judge<'a> {
         }
         // A tree that was killed for what it tried must at least hear for what.
         let refused = case.enforced();
-        let Case { findings, uncacheable, .. } = case;
-        self.verdict(recording, exit, !killed || refused, findings, uncacheable)
+        (case, !killed || refused)
     }
 
     fn verdict(
@@ -100,33 +113,12 @@ impl<'a> Judge<'a> {
     ) -> Verdict {
         findings.iter_mut().for_each(Finding::seal);
         let (mut findings, suppressed) = self.suppress(findings, judged);
-        findings.sort_by(|a, b| {
-            let key = |f: &Finding| (!f.missing_generated, std::cmp::Reverse(f.severity), f.rule);
-            key(a).cmp(&key(b)).then_with(|| (&a.path, &a.subject).cmp(&(&b.path, &b.subject)))
-        });
-        match exit {
-            Some(Exit::Code(0)) => {}
-            Some(Exit::Code(code)) => uncacheable.push(format!("the action failed with {code}")),
-            Some(Exit::Signal(n)) => uncacheable.push(format!("signal {n} killed the action")),
-            None => uncacheable.push("the end of the action was not seen".into()),
-        }
+        findings.sort_by(Finding::compare);
+        uncacheable.extend(ending(exit));
         if !recording.is_complete() {
             uncacheable.push("the recording is incomplete".into());
         }
-        let mut telling: Vec<Rule> = findings
-            .iter()
-            .filter(|f| self.keeps_from_cache(f.rule) && f.severity >= Severity::Warn)
-            .map(|f| f.rule)
-            .collect();
-        telling.sort_unstable();
-        telling.dedup();
-        uncacheable.extend(telling.iter().map(|rule| format!("{rule} {}", rule.slug())));
-        for known in suppressed.iter().filter(|s| !s.cacheable) {
-            if known.finding.severity >= Severity::Warn {
-                let Finding { rule, subject, .. } = &known.finding;
-                uncacheable.push(format!("{rule} on {subject} is tolerated, not cacheable"));
-            }
-        }
+        uncacheable.extend(self.policy.against_publishing(&findings, &suppressed));
         let completeness = recording.end.clone().unwrap_or_else(|| Completeness::Incomplete {
             reasons: vec![Reason {
                 code: ReasonCode::Other,
@@ -154,88 +146,54 @@ impl<'a> Judge<'a> {
         verdict
     }
 
-    fn keeps_from_cache(&self, rule: Rule) -> bool {
-        rule.family() != 'U' && !(rule == Rule::H002 && self.policy.unsafe_publish_with_daemons)
-    }
-
     /// Takes out what the policy knows of.
     fn suppress(&self, findings: Vec<Finding>, judged: bool) -> (Vec<Finding>, Vec<Suppressed>) {
-        let mut rest = findings;
-        let mut suppressed = Vec::new();
-        for (index, entry) in self.policy.suppress.iter().enumerate() {
-            let place = self.policy.suppress_places.get(index);
-            let action = entry.action.as_ref();
-            if action.is_some_and(|action| !action.matches_text(&self.declaration.name)) {
-                continue;
-            }
-            let ended =
-                matches!((entry.until, self.today), (Some(until), Some(today)) if until < today);
-            let before = suppressed.len();
-            if !ended {
-                let anchored =
-                    anchor(entry.path.iter(), &self.declared.workspace, &|name| match name {
-                        "WORKSPACE" => Some(self.declared.workspace.clone()),
-                        "HOME" => self.declaration.home.clone(),
-                        _ => None,
-                    });
-                let globs = Globs::compile(anchored.iter(), true);
-                let covers = |finding: &Finding| {
-                    let rule = entry.rules.is_empty() || entry.rules.contains(&finding.rule);
-                    let path = &finding.path.0;
-                    let subject = match &entry.path {
-                        None => true,
-                        Some(pattern) if path.is_empty() => pattern.matches_text(&finding.subject),
-                        Some(_) => {
-                            globs.is_match(path)
-                                || anchored
-                                    .iter()
-                                    .any(|a| a.glob.is_empty() && below(path, &a.base).is_some())
-                        }
-                    };
-                    rule && subject
-                };
-                let (known, left) = rest.into_iter().partition(covers);
-                rest = left;
-                suppressed.extend(Vec::into_iter(known).map(|finding| Suppressed {
-                    finding,
-                    reason: entry.reason.clone(),
-                    cacheable: entry.cacheable,
-                    place: place.cloned(),
-                }));
-            }
-            // A suppression for all actions may serve another one.
-            if judged && (ended || (action.is_some() && suppressed.len() == before)) {
-                let ending = entry.until.filter(|_| ended).map(|day| format!(", ended {day}"));
-                let text = format!("{}{}", entry.reason, ending.unwrap_or_default());
-                let mut finding = self.finding(&Hit::of(Rule::U002), &text);
-                finding.related.push(Related { what: "stands here".into(), place: place.cloned() });
-                finding.seal();
-                rest.push(finding);
-            }
+        let home = self.declaration.home.as_deref();
+        let known = Suppressions::new(self.policy, &self.declared.workspace, home, self.today);
+        let name = self.declaration.name.as_str();
+        let (mut rest, suppressed, unused) = known.apply(findings, &[name]);
+        if judged {
+            rest.extend(unused.iter().map(|unused| self.unused(unused)));
         }
         (rest, suppressed)
     }
 
+    /// The finding on a suppression that is of no use.
+    pub(crate) fn unused(&self, unused: &Unused<'_>) -> Finding {
+        let mut finding = self.finding(&Hit::of(Rule::U002), &unused.text);
+        let place = unused.place.cloned();
+        finding.related.push(Related { what: "stands here".into(), place });
+        finding.seal();
+        finding
+    }
+
     /// A finding with all that follows from the rule and the subject alone.
-    fn finding(&self, hit: &Hit<'_>, subject: &str) -> Finding {
+    pub(crate) fn finding(&self, hit: &Hit, subject: &str) -> Finding {
         let doc = hit.rule.doc();
         let mut severity = self.policy.severity(hit.rule);
         if hit.loud && severity == Severity::Note {
             severity = Severity::Warn;
         }
+        if let Some(most) = hit.at_most.filter(|_| !self.policy.severity.contains_key(&hit.rule)) {
+            severity = severity.min(most);
+        }
         let action = &self.declaration.name;
         let fill = |text: &str| text.replace("{}", subject).replace("{action}", action);
-        let blocks = severity >= Severity::Warn && self.keeps_from_cache(hit.rule);
+        let blocks = severity >= Severity::Warn && self.policy.keeps_from_cache(hit.rule);
+        let effect = if hit.effect.is_empty() { doc.effect } else { hit.effect };
         let mut related = Vec::new();
         if let Some(place) = &self.declaration.declared_at {
             related.push(Related { what: "declared here".into(), place: Some(place.clone()) });
         }
-        if let Some(producer) = hit.producer {
-            let place = producer.declared_at.clone();
-            related.push(Related { what: format!("made by {}", producer.action), place });
-        }
         let mut group = hit.rule.to_string();
-        if let Some(producer) = hit.producer {
+        if let Some(producer) = &hit.producer {
+            let place = producer.declared_at.clone();
+            let part = match producer.part {
+                Part::Output | Part::UndeclaredOutput => "made",
+                Part::Temporary => "used",
+                Part::AbsentProbe => "looked for",
+            };
+            related.push(Related { what: format!("{part} by {}", producer.action), place });
             group.push(' ');
             group.push_str(&producer.action);
         }
@@ -246,14 +204,15 @@ impl<'a> Judge<'a> {
             severity,
             reaction: self.policy.reaction(hit.rule, severity),
             action: action.clone(),
+            declared_at: self.declaration.declared_at.clone(),
             path: crate::PathBytes::default(),
             subject: subject.to_owned(),
             kind: None,
             count: 1,
-            message: fill(doc.message),
+            message: format!("{}{}", fill(doc.message), hit.detail),
             evidence: None,
             related,
-            effect: format!("{}{}", if blocks { "not cached; " } else { "" }, fill(doc.effect)),
+            effect: format!("{}{}", if blocks { "not cached; " } else { "" }, fill(effect)),
             fix: match doc.line {
                 Some(Fix::Environment) => {
                     fix::line(self.declaration.flavour, Fix::Environment, subject)
@@ -268,16 +227,26 @@ impl<'a> Judge<'a> {
     }
 
     /// A finding about a path.
-    fn finding_on(&self, hit: &Hit<'_>, path: &[u8]) -> Finding {
+    pub(crate) fn finding_on(&self, hit: &Hit, path: &[u8]) -> Finding {
         let workspace = &self.declared.workspace;
         let mut finding = self.finding(hit, &display(path, workspace));
-        finding.about(path, workspace, hit.producer.map(|p| p.action.as_str()));
+        finding.about(path, workspace, hit.producer.as_ref().map(|p| p.action.as_str()));
         if let Some(line) = hit.rule.doc().line {
             let name = relative(path, &self.declared.cwd, workspace);
             let text = crate::name::printable(&name);
             finding.fix = fix::line(self.declaration.flavour, line, &text);
         }
         finding
+    }
+}
+
+/// Why an action that ended so must not be published.
+pub(crate) fn ending(exit: Option<Exit>) -> Option<String> {
+    match exit {
+        Some(Exit::Code(0)) => None,
+        Some(Exit::Code(code)) => Some(format!("the action failed with {code}")),
+        Some(Exit::Signal(n)) => Some(format!("signal {n} killed the action")),
+        None => Some("the end of the action was not seen".into()),
     }
 }
 
@@ -288,7 +257,7 @@ pub(crate) struct Case<'a> {
     pids: FxHashSet<u32>,
     pub(crate) exit: Option<Exit>,
     pub(crate) failed: bool,
-    findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// Reasons not to publish that are no findings.
     pub(crate) uncacheable: Vec<String>,
 }
@@ -310,7 +279,7 @@ impl<'a> Case<'a> {
         kind: Kind,
         directory: bool,
         rewritten: bool,
-    ) -> Option<Hit<'a>> {
+    ) -> Option<Hit> {
         let own = |pid| self.pids.contains(&pid);
         let path = self.tree.path(id);
         // Links count where they must be declared only: elsewhere what they lead to counts.
@@ -321,7 +290,7 @@ impl<'a> Case<'a> {
         judge.read_rule(path, &|| self.names(id), kind, directory, rewritten, &own)
     }
 
-    pub(crate) fn write_hit(&self, id: PathId, change: Change) -> Option<Hit<'a>> {
+    pub(crate) fn write_hit(&self, id: PathId, change: Change) -> Option<Hit> {
         let own = |pid| self.pids.contains(&pid);
         let judge = self.judge;
         judge.write_rule(self.tree.path(id), &|| self.names(id), change, &own)
@@ -350,7 +319,7 @@ impl<'a> Case<'a> {
 
     pub(crate) fn found_access(
         &mut self,
-        hit: &Hit<'_>,
+        hit: &Hit,
         id: PathId,
         kind: Kind,
         fact: Fact,
@@ -364,7 +333,7 @@ impl<'a> Case<'a> {
 
     pub(crate) fn found_change(
         &mut self,
-        hit: &Hit<'_>,
+        hit: &Hit,
         id: PathId,
         kind: Kind,
         access: u32,
@@ -407,7 +376,7 @@ impl<'a> Case<'a> {
             finding.count += u64::from(note.count.max(1));
             return;
         }
-        let mut finding = self.judge.finding(&Hit { rule, producer: None, loud }, subject);
+        let mut finding = self.judge.finding(&Hit { loud, ..Hit::of(rule) }, subject);
         finding.count = note.count.max(1).into();
         finding.evidence =
             Some(evidence::of_process(self.tree.recording, note.process, note.first));
@@ -468,7 +437,7 @@ impl<'a> Case<'a> {
                 Kind::Probe => Rule::R007,
                 _ => Rule::R001,
             };
-            let hit = hit.unwrap_or(Hit::of(fallback));
+            let hit = hit.unwrap_or_else(|| Hit::of(fallback));
             let known = self
                 .findings
                 .iter()

@@ -19,12 +19,14 @@ mod finding;
 mod fix;
 mod judge;
 mod name;
+mod neighbours;
 mod pattern;
 mod policy;
 mod producers;
 pub mod rules;
 mod source;
 mod spec;
+mod suppress;
 mod tree;
 mod verdict;
 

@@ -98,6 +98,7 @@ pub(crate) struct Globs {
 }
 
 /// What became of one pattern.
+#[derive(Debug)]
 pub(crate) struct Anchored {
     /// The number of the pattern.
     pub(crate) index: usize,

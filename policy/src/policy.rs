@@ -1,13 +1,15 @@
 //! The policy: how strictly to judge, and what to do about findings.
 
+use crate::finding::Finding;
 use crate::pattern::Pattern;
 use crate::rules::Rule;
 use crate::source::{ParseError, Place, Source, parse_toml};
+use crate::verdict::Suppressed;
 use airtight_recording::Digest;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use toml::Spanned;
 
@@ -406,6 +408,28 @@ impl Policy {
             (None, Severity::Warn | Severity::Note) => self.reaction.min(Reaction::Warn),
             (None, Severity::Record) => Reaction::Record,
         }
+    }
+
+    /// Whether findings of `rule` that weigh `warn` or more keep a result from being published.
+    pub(crate) fn keeps_from_cache(&self, rule: Rule) -> bool {
+        rule.family() != 'U' && !(rule == Rule::H002 && self.unsafe_publish_with_daemons)
+    }
+
+    /// Why an action with these findings must not be published.
+    pub(crate) fn against_publishing<'f>(
+        &self,
+        findings: impl IntoIterator<Item = &'f Finding>,
+        suppressed: impl IntoIterator<Item = &'f Suppressed>,
+    ) -> Vec<String> {
+        let telling = |f: &&Finding| self.keeps_from_cache(f.rule) && f.severity >= Severity::Warn;
+        let rules: BTreeSet<Rule> = findings.into_iter().filter(telling).map(|f| f.rule).collect();
+        let tolerated = |s: &&Suppressed| !s.cacheable && s.finding.severity >= Severity::Warn;
+        let tolerated = suppressed.into_iter().filter(tolerated).map(|known| {
+            let Finding { rule, subject, .. } = &known.finding;
+            format!("{rule} on {subject} is tolerated, not cacheable")
+        });
+        let rules = rules.iter().map(|rule| format!("{rule} {}", rule.slug()));
+        rules.chain(tolerated).collect()
     }
 
     /// The policy epoch: the digest of everything that can change a verdict. It salts the cache

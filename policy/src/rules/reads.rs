@@ -144,7 +144,6 @@ or add it to `policy.scopes.toolchain`.",
     },
 ];
 
-use crate::classify::Hit;
 use crate::judge::Case;
 use crate::tree::{Fact, Facts, NEVER};
 use airtight_recording::{Kind, PathId};
@@ -247,9 +246,6 @@ fn links(case: &mut Case<'_>, paths: &[(PathId, Facts)], found: &mut FxHashSet<P
 
 /// Names that were not there: a finding only where another action makes them.
 fn absent(case: &mut Case<'_>) {
-    if case.judge.producers.is_empty() {
-        return;
-    }
     let missing: Vec<(PathId, Fact)> = case
         .tree
         .all_facts()
@@ -263,9 +259,9 @@ fn absent(case: &mut Case<'_>) {
             let path = case.tree.path(name);
             case.judge.absent_rule(path, case.failed).map(|hit| (name, hit))
         });
-        if let Some((name, Hit { rule, producer, loud })) = hit {
-            let missing = rule != Rule::R009;
-            case.found_access(&Hit { rule, producer, loud }, name, Kind::Probe, fact, missing);
+        if let Some((name, hit)) = hit {
+            let missing = hit.rule != Rule::R009;
+            case.found_access(&hit, name, Kind::Probe, fact, missing);
         }
     }
 }

@@ -126,10 +126,10 @@ declared.",
     },
 ];
 
-use crate::classify::{Change, Hit};
+use crate::classify::Change;
 use crate::judge::Case;
 use crate::name::{absolute, below, parent};
-use crate::producers::Part;
+use crate::neighbours::Written;
 use crate::tree::{State, is_directory, is_special};
 use airtight_recording::{Exit, Kind, PathId};
 use rustc_hash::FxHashSet;
@@ -149,7 +149,9 @@ pub(crate) fn check(case: &mut Case<'_>) {
             changed(case, *id, state, empty);
         }
     }
-    outputs(case, &states);
+    if !case.judge.neighbours.whole() {
+        outputs(case, &states);
+    }
 }
 
 fn changed(case: &mut Case<'_>, id: PathId, state: &State, empty: bool) {
@@ -159,8 +161,13 @@ fn changed(case: &mut Case<'_>, id: PathId, state: &State, empty: bool) {
         directory: is_directory(state.object) || case.tree.facts(id).directory,
         empty,
     };
-    let others = case.other_writers(id, state.exists);
-    let Some(hit) = case.write_hit(id, change).or(others) else { return };
+    let written =
+        Written { stays: state.exists, directory: change.directory, content: state.content };
+    let others = case.judge.neighbours.written(case.tree.path(id), written);
+    let own = case.write_hit(id, change);
+    // Where all actions are known, that another one writes it too says more.
+    let hit = if case.judge.neighbours.whole() { others.or(own) } else { own.or(others) };
+    let Some(hit) = hit else { return };
     let index = match hit.rule {
         Rule::W009 => state.removed.unwrap_or(state.first),
         _ => state.foreign.or(state.removed).unwrap_or(state.first),
@@ -215,29 +222,5 @@ fn outputs(case: &mut Case<'_>, states: &[(PathId, State)]) {
     }
     for (path, detail) in missing {
         case.found_missing(&path, detail);
-    }
-}
-
-impl<'a> Case<'a> {
-    /// What other actions of the build have to do with a path that this one writes.
-    fn other_writers(&self, id: PathId, stays: bool) -> Option<Hit<'a>> {
-        let parts: &[(Part, Rule)] = if stays {
-            &[
-                (Part::Output, Rule::W003),
-                (Part::UndeclaredOutput, Rule::W003),
-                (Part::AbsentProbe, Rule::W006),
-            ]
-        } else {
-            &[(Part::Temporary, Rule::W008)]
-        };
-        parts.iter().find_map(|&(part, rule)| {
-            let judge = self.judge;
-            let producer = judge.producers.find(self.tree.path(id), &[part])?;
-            let ordered = producer.order != crate::producers::Order::Unordered;
-            if ordered && rule == Rule::W008 {
-                return None;
-            }
-            Some(Hit { rule, producer: Some(producer), loud: false })
-        })
     }
 }
