@@ -4,13 +4,15 @@ use crate::config::{Config, add};
 use crate::error::Error;
 use crate::output::directory;
 use airtight_policy::{Declaration, Depfile, Environment, Pattern, Source, Spec};
+use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// What an action says of itself.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Declaration")]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Declared {
     /// A file that the command reads; a name with `*`, `?`, `[` or `{` that does not exist is a
     /// glob (`**` crosses directories)

@@ -45,6 +45,7 @@ enum Command {
     Run(command::run::Args),
     Cc(command::cc::Args),
     Trace(command::trace::Args),
+    Audit(command::audit::Args),
     Check(command::check::Args),
     Explain(command::explain::Args),
     Diff(command::diff::Args),
@@ -60,7 +61,9 @@ enum Command {
 impl Command {
     fn role(&self) -> Role {
         match self {
-            Command::Run(_) | Command::Cc(_) | Command::Trace(_) => Role::Wrapper,
+            Command::Run(_) | Command::Cc(_) | Command::Trace(_) | Command::Audit(_) => {
+                Role::Wrapper
+            }
             _ => Role::Linter,
         }
     }
@@ -70,6 +73,7 @@ impl Command {
             Command::Run(args) => command::run::run(args, printer),
             Command::Cc(args) => command::cc::run(args, printer),
             Command::Trace(args) => command::trace::run(args, printer),
+            Command::Audit(args) => command::audit::run(args, printer),
             Command::Check(args) => command::check::run(&args, printer),
             Command::Explain(args) => command::explain::run(&args, printer),
             Command::Diff(args) => command::diff::run(&args, printer),
@@ -127,7 +131,7 @@ fn usage(error: &clap::Error, args: &[OsString]) -> Status {
             let definition = definition();
             let command = args.iter().skip(1).find_map(|arg| definition.find_subcommand(arg));
             match command.map(clap::Command::get_name) {
-                Some("run" | "cc" | "trace") => Role::Wrapper,
+                Some("run" | "cc" | "trace" | "audit") => Role::Wrapper,
                 _ => Role::Linter,
             }
             .failure()

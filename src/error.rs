@@ -1,5 +1,6 @@
 //! The command's own errors: each knows its exit code and its hints.
 
+use crate::audit::file::FileError;
 use crate::exit::{Role, Status};
 use airtight_cache::CacheError;
 use airtight_cache::local::StoreError;
@@ -44,6 +45,14 @@ pub(crate) enum Error {
         path: PathBuf,
         /// Why.
         source: ReadError,
+    },
+    /// The file of an audit can't be read.
+    #[error("{}: {source}", path.display())]
+    Audit {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: FileError,
     },
     /// Something else, said in full by the message.
     #[error("{message}")]

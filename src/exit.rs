@@ -74,7 +74,7 @@ impl Status {
 
 /// The table of exit codes as text, for `airtight --help` and docs/cli.md.
 pub(crate) fn table() -> String {
-    let mut text = String::from("Exit codes of run, cc and trace:\n");
+    let mut text = String::from("Exit codes of run, cc, trace and audit:\n");
     for (status, meaning) in WRAPPERS {
         text += &format!("  {:>3}  {meaning}\n", status.code());
     }
@@ -108,7 +108,7 @@ const LINTERS: [(Status, &str); 5] = [
 /// Which half of the table of exit codes a subcommand keeps to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// `run`, `cc`, `trace`: every code but 120 to 127 is the child's.
+    /// `run`, `cc`, `trace`, `audit`: every code but 120 to 127 is the child's.
     Wrapper,
     /// All others.
     Linter,

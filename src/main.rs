@@ -3,6 +3,7 @@
 
 mod action;
 mod adapter;
+mod audit;
 mod caching;
 mod capture;
 mod cli;

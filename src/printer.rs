@@ -3,7 +3,7 @@
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use std::cell::Cell;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// Style of `error`.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -112,6 +112,21 @@ impl Printer {
             text += &format!("  {GOOD}hint{GOOD:#}: {hint}\n");
         }
         self.tell(text);
+    }
+
+    /// Whether standard error is a terminal, so that somebody may be watching.
+    pub(crate) fn watched(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// Whether standard output is a terminal too.
+    pub(crate) fn shared(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Writes a line on a terminal that the next one replaces; an empty one takes it away.
+    pub(crate) fn status(&self, line: &str) {
+        self.tell(format!("\r\x1b[2K{DIM}{line}{DIM:#}"));
     }
 
     /// Tells a warning.

@@ -5,6 +5,10 @@
 //! one of whose actions calls make), so every process that is a build tool gets a [`Run`] and its
 //! adapter; `attribute.rs` puts it all together.
 
+mod attribute;
+
+pub(crate) use attribute::{COMMAND, attribute, command_alone};
+
 use crate::error::Error;
 use airtight_policy::build::{Graph, Owner, RunId};
 use airtight_recording::{Image, PathId, ProcessId, Recording};

@@ -1,5 +1,6 @@
 //! One file per subcommand; the text of its arguments is its manual.
 
+pub(crate) mod audit;
 pub(crate) mod cache;
 pub(crate) mod cc;
 pub(crate) mod check;
@@ -98,6 +99,15 @@ impl Outcome {
             Outcome::Incomplete
         } else {
             Outcome::Clean
+        }
+    }
+
+    /// How `check` ends.
+    fn linted(self) -> Status {
+        match self {
+            Outcome::Clean => Status::Success,
+            Outcome::Incomplete => Status::Incomplete,
+            Outcome::MissingOutput | Outcome::Undeclared => Status::Findings,
         }
     }
 

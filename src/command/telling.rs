@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Format};
 use crate::error::Error;
+use crate::output::Output;
 use crate::printer::Printer;
 use crate::report::{Report, Target};
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -29,6 +30,14 @@ impl Reports {
     /// Whether any is asked for.
     pub(crate) fn any(&self) -> bool {
         !self.targets.is_empty()
+    }
+
+    /// Finds out now whether all files can be written, for those who have long work before them.
+    ///
+    /// # Errors
+    /// When one can't be written.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.targets.iter().try_for_each(|target| Output::create(&target.file).map(drop))
     }
 
     /// Tells what was found: into all files that were asked for, and on `stream`, unless a file
