@@ -6,6 +6,7 @@
 //! [`Enforcer`] gives the same answers while the action runs.
 #![forbid(unsafe_code)]
 
+pub mod baseline;
 pub mod build;
 mod classify;
 mod declaration;
@@ -46,4 +47,4 @@ pub use producers::{Order, Part, Producer, Producers};
 pub use rules::{Rule, RuleDoc};
 pub use source::{ParseError, Place, Source, parse_json, parse_toml};
 pub use spec::{Spec, spec_schema};
-pub use verdict::{Counts, Refused, Suppressed, Verdict, Verified};
+pub use verdict::{Counts, KnownBy, Refused, Suppressed, Verdict, Verified};

@@ -1,7 +1,7 @@
 //! Path patterns: a literal path, or a glob, relative to a directory or absolute.
 
 use crate::name::{absolute, below};
-use globset::{Candidate, Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Candidate, Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::fmt;
@@ -84,6 +84,66 @@ impl<'de> Deserialize<'de> for Pattern {
 
 fn glob(text: &str) -> Result<Glob, globset::Error> {
     GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build()
+}
+
+/// A pattern over plain texts, compiled; one without signs is compared.
+#[derive(Debug)]
+pub(crate) enum TextMatcher {
+    Literal(String),
+    Glob(GlobMatcher),
+    /// A part of a good glob that is bad alone.
+    Nothing,
+}
+
+impl TextMatcher {
+    pub(crate) fn new(pattern: &str) -> TextMatcher {
+        match (TextMatcher::literal(pattern), glob(pattern)) {
+            (Some(text), _) => TextMatcher::Literal(text),
+            (None, Ok(glob)) => TextMatcher::Glob(glob.compile_matcher()),
+            (None, Err(_)) => TextMatcher::Nothing,
+        }
+    }
+
+    /// What a pattern stands for that has signs only behind a backslash; none of another.
+    pub(crate) fn literal(pattern: &str) -> Option<String> {
+        let mut text = String::with_capacity(pattern.len());
+        let mut chars = pattern.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '\\' => text.push(chars.next()?),
+                '*' | '?' | '[' | '{' => return None,
+                c => text.push(c),
+            }
+        }
+        Some(text)
+    }
+
+    /// The pattern that stands for `text` alone.
+    pub(crate) fn escape(text: &str) -> String {
+        let mut pattern = String::with_capacity(text.len());
+        for c in text.chars() {
+            if matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        pattern
+    }
+
+    pub(crate) fn is_match(&self, text: &str) -> bool {
+        match self {
+            TextMatcher::Literal(literal) => literal == text,
+            TextMatcher::Glob(glob) => glob.is_match(text),
+            TextMatcher::Nothing => false,
+        }
+    }
+
+    pub(crate) fn as_literal(&self) -> Option<&str> {
+        match self {
+            TextMatcher::Literal(text) => Some(text),
+            TextMatcher::Glob(_) | TextMatcher::Nothing => None,
+        }
+    }
 }
 
 /// Many patterns, compiled. Literal ones are not looked at here but handed back, because a hash

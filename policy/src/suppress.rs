@@ -5,7 +5,7 @@ use crate::name::below;
 use crate::pattern::{Anchored, Globs, anchor};
 use crate::policy::{Date, Policy, Suppression};
 use crate::source::Place;
-use crate::verdict::Suppressed;
+use crate::verdict::{KnownBy, Suppressed};
 
 /// The suppressions of a policy, compiled.
 #[derive(Debug)]
@@ -79,6 +79,7 @@ impl<'a> Suppressions<'a> {
                     reason: known.entry.reason.clone(),
                     cacheable: known.entry.cacheable,
                     place: known.place.cloned(),
+                    by: KnownBy::Policy,
                 }));
             }
             if known.ended || (action.is_some() && suppressed.len() == before) {

@@ -8,7 +8,20 @@ use crate::source::Place;
 use airtight_recording::{Completeness, Digest, Exit};
 use serde::Serialize;
 
-/// A finding that the policy knows of.
+/// What knows of a finding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KnownBy {
+    /// A suppression of the policy.
+    #[default]
+    Policy,
+    /// An entry of the baseline that a tool wrote: an old finding.
+    Debt,
+    /// An entry of the baseline that somebody wrote and gave a reason for.
+    Accepted,
+}
+
+/// A finding that the policy or the baseline knows of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Suppressed {
@@ -20,6 +33,8 @@ pub struct Suppressed {
     pub cacheable: bool,
     /// Where the suppression stands.
     pub place: Option<Place>,
+    /// What knows of it.
+    pub by: KnownBy,
 }
 
 /// Findings by severity, suppressed ones left out.
@@ -36,6 +51,22 @@ pub struct Counts {
     pub record: u64,
     /// Suppressed.
     pub suppressed: u64,
+}
+
+impl Counts {
+    /// Counts what there is.
+    pub(crate) fn of(findings: &[Finding], suppressed: &[Suppressed]) -> Counts {
+        let mut counts = Counts { suppressed: suppressed.len() as u64, ..Counts::default() };
+        for finding in findings {
+            *match finding.severity {
+                Severity::Error => &mut counts.error,
+                Severity::Warn => &mut counts.warn,
+                Severity::Note => &mut counts.note,
+                Severity::Record => &mut counts.record,
+            } += 1;
+        }
+        counts
+    }
 }
 
 /// The judgement on one recording. Made by [`crate::judge`] only; it can't be changed or
@@ -127,16 +158,7 @@ impl Verdict {
     }
 
     pub(crate) fn count(&mut self) {
-        let mut counts = Counts { suppressed: self.suppressed.len() as u64, ..Counts::default() };
-        for finding in &self.findings {
-            *match finding.severity {
-                Severity::Error => &mut counts.error,
-                Severity::Warn => &mut counts.warn,
-                Severity::Note => &mut counts.note,
-                Severity::Record => &mut counts.record,
-            } += 1;
-        }
-        self.counts = counts;
+        self.counts = Counts::of(&self.findings, &self.suppressed);
     }
 
     /// Turns a clean verdict into the proof that a cache asks for, bound to `action` and to the
