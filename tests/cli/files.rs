@@ -70,7 +70,7 @@ fn damaged_recordings_are_told_with_their_place() {
     flipped[middle] ^= 0x10;
     let mut future = whole.clone();
     future[8] = 99; // after the magic bytes
-    let newer = json.replacen("\"airtight_recording\": 1", "\"airtight_recording\": 99", 1);
+    let newer = json.replacen("\"airtight_recording\": 2", "\"airtight_recording\": 99", 1);
     for (name, bytes, expected) in [
         ("cut", &whole[..whole.len() - 1], "cut off in record"),
         ("half", &whole[..whole.len() / 2], "cut off in record"),
