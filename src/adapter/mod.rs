@@ -6,6 +6,7 @@
 //! adapter; `attribute.rs` puts it all together.
 
 mod attribute;
+mod ninja;
 
 pub(crate) use attribute::{COMMAND, attribute, command_alone};
 
@@ -94,5 +95,5 @@ impl Child<'_> {
 
 /// All build systems that are known.
 pub(crate) fn all() -> Vec<Box<dyn Adapter>> {
-    Vec::new()
+    vec![Box::new(ninja::Ninja)]
 }

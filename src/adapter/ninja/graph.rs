@@ -1,0 +1,316 @@
+//! A manifest as part of the graph of the build.
+
+use super::super::Context;
+use super::assign::Project;
+use super::files;
+use super::log::Log;
+use super::manifest::dyndep::{self, Dyndep};
+use super::manifest::{Edge, Manifest, ManifestError, Message, Quoting, canonical};
+use crate::error::Error;
+use airtight_policy::build::{Action, Graph, Input, Nature, RunId, Via};
+use airtight_policy::{Flavour, Place, absolute, depfile, display};
+use airtight_recording::PathId;
+use std::collections::{HashMap, HashSet};
+
+/// Adds an action for every edge.
+pub(super) fn add(
+    manifest: &Manifest,
+    run: RunId,
+    directory: &[u8],
+    file: &[u8],
+    graph: &mut Graph,
+    context: &Context<'_>,
+) -> Result<Project, Error> {
+    let mut builder = Builder::new(manifest, directory, graph, context);
+    builder.read_dyndeps()?;
+    builder.read_log();
+    let always = builder.always();
+    let main = canonical(file);
+    let mut project = Project::default();
+    for (index, edge) in manifest.edges.iter().enumerate() {
+        let command = match edge.is_phony() {
+            true => Vec::new(),
+            false => manifest.command(edge).map_err(|what| builder.error(edge, &what))?,
+        };
+        let regenerates = || edge.outputs.iter().any(|&output| manifest.name(output) == main);
+        let nature = if edge.is_phony() {
+            Nature::Alias
+        } else if !builder.file(edge, b"generator")?.is_empty() || regenerates() {
+            Nature::Configure
+        } else if always.contains(&index) {
+            Nature::Always
+        } else {
+            Nature::Normal
+        };
+        let action = builder.action(edge, &command, nature, run)?;
+        let outputs = action.outputs.clone();
+        let id = builder.graph.add(action);
+        if !edge.is_phony() {
+            project.commands.entry(command).or_default().push(id);
+            project.makers.extend(outputs.into_iter().map(|output| (output, id)));
+        }
+    }
+    Ok(project)
+}
+
+/// A file as people know it: relative to the workspace where it is within.
+pub(super) fn shown(path: &[u8], workspace: &[u8]) -> String {
+    display(path, workspace).to_string()
+}
+
+struct Builder<'a> {
+    manifest: &'a Manifest,
+    directory: &'a [u8],
+    graph: &'a mut Graph,
+    context: &'a Context<'a>,
+    flavour: Flavour,
+    cwd: PathId,
+    /// The absolute form of every name of the manifest, as numbers in the graph.
+    paths: Vec<PathId>,
+    /// What dyndep files say, by the number of an output.
+    dyndeps: HashMap<PathId, Dyndep>,
+    /// What depfiles said, by the number of the output in the graph.
+    log: HashMap<PathId, Vec<PathId>>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(
+        manifest: &'a Manifest,
+        directory: &'a [u8],
+        graph: &'a mut Graph,
+        context: &'a Context<'a>,
+    ) -> Builder<'a> {
+        let names = manifest.names.iter();
+        let paths = names.map(|(_, name)| graph.paths.intern(&absolute(directory, name))).collect();
+        let beside = |name: &[u8]| files::path(&absolute(directory, name)).exists();
+        let flavour = if beside(b"CMakeCache.txt") {
+            Flavour::Cmake
+        } else if beside(b"meson-private") || beside(b"meson-info") {
+            Flavour::Meson
+        } else {
+            Flavour::Ninja
+        };
+        let cwd = graph.paths.intern(directory);
+        Builder {
+            manifest,
+            directory,
+            graph,
+            context,
+            flavour,
+            cwd,
+            paths,
+            dyndeps: HashMap::new(),
+            log: HashMap::new(),
+        }
+    }
+
+    fn path(&self, name: PathId) -> PathId {
+        self.paths[name.0 as usize]
+    }
+
+    /// The number in the graph of a name that may not be in the manifest.
+    fn intern(&mut self, name: &[u8]) -> PathId {
+        self.graph.paths.intern(&absolute(self.directory, name))
+    }
+
+    fn exists(&self, name: PathId) -> bool {
+        files::path(self.graph.paths.get(self.path(name))).exists()
+    }
+
+    fn place(&self, edge: &Edge) -> Place {
+        let file = absolute(self.directory, &self.manifest.files[edge.file as usize]);
+        Place { file: shown(&file, self.context.workspace), line: edge.line, column: 0 }
+    }
+
+    fn error(&self, edge: &Edge, what: &Message) -> Error {
+        Error::Plain { message: format!("{}: {what}", self.place(edge)), hints: Vec::new() }
+    }
+
+    /// A variable of an edge that names a file or turns something on.
+    fn file(&self, edge: &Edge, name: &[u8]) -> Result<Vec<u8>, Error> {
+        let value = self.manifest.binding(edge, name, Quoting::None);
+        value.map_err(|what| self.error(edge, &what))
+    }
+
+    /// Reads the dyndep files that are there. One that is not was not needed: ninja makes and
+    /// reads it before the first edge that names it.
+    fn read_dyndeps(&mut self) -> Result<(), Error> {
+        let mut seen = HashSet::new();
+        for edge in &self.manifest.edges {
+            let name = self.file(edge, b"dyndep")?;
+            if name.is_empty() || !seen.insert(name.clone()) {
+                continue;
+            }
+            let Ok(text) = files::read(&absolute(self.directory, &name)) else { continue };
+            let said = dyndep::read(&name, &text).map_err(|error| self.unreadable(&error))?;
+            for said in said {
+                if let Some(of) = self.manifest.names.find(&said.of) {
+                    self.dyndeps.insert(of, said);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self, error: &ManifestError) -> Error {
+        let directory = shown(self.directory, self.context.workspace);
+        Error::Plain {
+            message: format!("{directory}/{error}"),
+            hints: vec!["remove that dyndep file and build again".to_owned()],
+        }
+    }
+
+    /// Reads ninja's record of depfiles.
+    fn read_log(&mut self) {
+        let mut name = self.manifest.variable(b"builddir").to_vec();
+        name.extend_from_slice(if name.is_empty() { b".ninja_deps" } else { b"/.ninja_deps" });
+        let path = absolute(self.directory, &name);
+        let Ok(bytes) = files::read(&path) else { return };
+        let Ok(log) = Log::read(&bytes) else {
+            (self.context.warn)(format!(
+                "{}: a format that Airtight does not know, so the headers that ninja knows from \
+                 depfiles count as undeclared; ninja 1.5 to 1.13 write formats that it knows",
+                shown(&path, self.context.workspace)
+            ));
+            return;
+        };
+        for (output, inputs) in log.entries() {
+            let output = self.intern(output);
+            let inputs = inputs.map(|input| self.intern(input)).collect();
+            self.log.insert(output, inputs);
+        }
+    }
+
+    /// The edges that run in every build: those that depend on a phony name without inputs that is
+    /// no file, the utility targets that CMake writes with outputs that nobody makes, and all that
+    /// depends on one of them, unless `restat` finds its outputs as they were.
+    fn always(&self) -> HashSet<usize> {
+        let mut users: HashMap<PathId, Vec<usize>> = HashMap::new();
+        for (index, edge) in self.manifest.edges.iter().enumerate() {
+            for &input in edge.inputs() {
+                users.entry(input).or_default().push(index);
+            }
+        }
+        let mut always = HashSet::new();
+        let mut open: Vec<usize> = Vec::new();
+        for (index, edge) in self.manifest.edges.iter().enumerate() {
+            let nothing = edge.is_phony() && edge.all_inputs().is_empty();
+            if (nothing || self.is_utility(edge)) && !self.exists(edge.outputs[0]) {
+                always.insert(index);
+                open.push(index);
+            }
+        }
+        while let Some(index) = open.pop() {
+            let edge = &self.manifest.edges[index];
+            let restat = self.manifest.binding(edge, b"restat", Quoting::None);
+            if restat.is_ok_and(|value| !value.is_empty()) {
+                continue;
+            }
+            for &user in edge.outputs.iter().filter_map(|output| users.get(output)).flatten() {
+                if always.insert(user) {
+                    open.push(user);
+                }
+            }
+        }
+        always
+    }
+
+    /// `CMakeFiles/TARGET` and `CMakeFiles/TARGET.util`: what add_custom_target, `install`, `test`,
+    /// `edit_cache` and their like are to CMake's generator.
+    fn is_utility(&self, edge: &Edge) -> bool {
+        let name = self.manifest.name(edge.outputs[0]);
+        let mut parts = name.rsplit(|&b| b == b'/');
+        self.flavour == Flavour::Cmake
+            && self.manifest.rule(edge) == b"CUSTOM_COMMAND"
+            && (name.ends_with(b".util") || parts.nth(1) == Some(b"CMakeFiles"))
+    }
+
+    fn action(
+        &mut self,
+        edge: &Edge,
+        command: &[u8],
+        nature: Nature,
+        run: RunId,
+    ) -> Result<Action, Error> {
+        let mut outputs: Vec<PathId> = edge.outputs.iter().map(|&name| self.path(name)).collect();
+        let mut inputs = Inputs::default();
+        for &input in edge.inputs() {
+            inputs.add(self.path(input), Via::Declared);
+        }
+        for &input in edge.order_only() {
+            inputs.add(self.path(input), Via::OrderOnly);
+        }
+        // What a dyndep file says holds like what the manifest says: ninja reads it before it runs
+        // the edge, and makes these inputs first.
+        for said in edge.outputs.iter().filter_map(|output| self.dyndeps.get(output)) {
+            let mut intern = |name| self.graph.paths.intern(&absolute(self.directory, name));
+            for input in &said.inputs {
+                inputs.add(intern(input), Via::Declared);
+            }
+            outputs.extend(said.outputs.iter().map(|output| intern(output)));
+        }
+        let depfile = self.file(edge, b"depfile")?;
+        for input in self.discovered(edge, &outputs, &depfile)? {
+            inputs.add(input, Via::Depfile);
+        }
+        let first = shown(self.graph.paths.get(outputs[0]), self.context.workspace);
+        Ok(Action {
+            name: first,
+            outputs,
+            inputs: inputs.list,
+            depfile: if depfile.is_empty() { PathId::NONE } else { self.intern(&depfile) },
+            nature,
+            run: Some(run),
+            declared_at: Some(self.place(edge)),
+            flavour: self.flavour,
+            cwd: self.cwd,
+            command: String::from_utf8_lossy(command).into_owned(),
+            closed: true,
+        })
+    }
+
+    /// What a depfile said: from ninja's record, or, where that has nothing, from the depfile
+    /// itself, which stays where the edge has no `deps` or has failed.
+    fn discovered(
+        &mut self,
+        edge: &Edge,
+        outputs: &[PathId],
+        depfile: &[u8],
+    ) -> Result<Vec<PathId>, Error> {
+        if !self.file(edge, b"deps")?.is_empty()
+            && let Some(inputs) = outputs.iter().find_map(|output| self.log.get(output))
+        {
+            return Ok(inputs.clone());
+        }
+        if depfile.is_empty() {
+            return Ok(Vec::new());
+        }
+        let path = absolute(self.directory, depfile);
+        let Ok(text) = files::read(&path) else { return Ok(Vec::new()) };
+        match depfile::parse(&text) {
+            Ok(said) => Ok(said.inputs.iter().map(|input| self.intern(input)).collect()),
+            Err(error) => {
+                // ninja fails on it as well, in the next build.
+                let path = shown(&path, self.context.workspace);
+                (self.context.warn)(format!("{path}: {error}; what it lists counts as undeclared"));
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+/// Inputs, each as it is known first: what is declared needs no depfile.
+#[derive(Default)]
+struct Inputs {
+    list: Vec<Input>,
+    seen: HashSet<(PathId, Via)>,
+}
+
+impl Inputs {
+    fn add(&mut self, path: PathId, via: Via) {
+        let declared = self.seen.contains(&(path, Via::Declared));
+        if !declared && self.seen.insert((path, via)) {
+            self.list.push(Input { path, via });
+        }
+    }
+}
