@@ -4,8 +4,11 @@ use crate::config::{Config, Format};
 use crate::error::Error;
 use crate::output::Output;
 use crate::printer::Printer;
-use crate::report::{Report, Target};
+use crate::report::{Report, SUMMARY, Target};
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
 
 /// `--report`
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -53,6 +56,10 @@ impl Reports {
         stream: Stream,
     ) -> Result<(), Error> {
         report.save(&self.targets, config.format)?;
+        let mut formats = self.targets.iter().filter_map(|target| target.format);
+        if config.format == Format::Github || formats.any(|format| format == Format::Github) {
+            summarise(report, printer);
+        }
         if self.targets.iter().any(|target| target.format.is_none()) {
             return Ok(());
         }
@@ -74,4 +81,21 @@ fn show(
         (Stream::Error, false) => printer.tell_raw(text.as_bytes()),
     }
     Ok(())
+}
+
+/// Appends to the summary of the step of a GitHub job, if this is one. That it can't be written
+/// changes nothing about the findings.
+fn summarise(report: &Report<'_>, printer: &Printer) {
+    let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) else {
+        return;
+    };
+    let append = |file: &Path| -> io::Result<()> {
+        let mut out = OpenOptions::new().append(true).create(true).open(file)?;
+        // What stands there counts too, or GitHub would drop all of it.
+        let there = usize::try_from(out.metadata()?.len()).unwrap_or(usize::MAX);
+        out.write_all(report.step_summary(SUMMARY.saturating_sub(there)).as_bytes())
+    };
+    if let Err(error) = append(Path::new(&file)) {
+        printer.warning(&format!("{}: can't write the summary: {error}", file.display()));
+    }
 }

@@ -68,6 +68,14 @@ pub(crate) enum Format {
     Short,
     /// The whole verdict, for programs
     Json,
+    /// SARIF 2.1.0, for code scanning services and editors
+    Sarif,
+    /// JUnit XML, one test case for each action
+    Junit,
+    /// Annotations for GitHub Actions; the rest goes to the summary of the step
+    Github,
+    /// Code Quality JSON for GitLab
+    Gitlab,
 }
 
 impl Format {

@@ -1,13 +1,19 @@
 //! Verdicts for people and for programs, on one action or on a whole build. A new format is a
 //! module here and a name in [`Format`].
 
+mod github;
+mod gitlab;
 mod group;
 mod human;
 mod json;
+mod junit;
+mod sarif;
 mod short;
+mod spot;
 mod target;
 mod words;
 
+pub(crate) use github::SUMMARY;
 pub(crate) use target::Target;
 pub(crate) use words::{chain, commas, deed, severity as severity_word, times};
 
@@ -16,8 +22,8 @@ use crate::error::Error;
 use crate::output::Output;
 use crate::printer::Printer;
 use airtight_policy::build::{ActionVerdict, Build, BuildVerdict};
-use airtight_policy::{Counts, Finding, Place, Severity, Verdict};
-use airtight_recording::Recording;
+use airtight_policy::{Counts, Finding, Place, Severity, Suppressed, Verdict};
+use airtight_recording::{Completeness, Exit, Recording};
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -103,6 +109,10 @@ impl<'a> Report<'a> {
             Format::Human => Ok(human::text(self)),
             Format::Short => Ok(short::text(self)),
             Format::Json => json::text(self),
+            Format::Sarif => sarif::text(self),
+            Format::Junit => junit::text(self),
+            Format::Github => Ok(github::text(self)),
+            Format::Gitlab => gitlab::text(self),
         }
     }
 
@@ -130,6 +140,11 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
+    /// The summary of a step of a GitHub job: at most `most` bytes of Markdown.
+    pub(crate) fn step_summary(&self, most: usize) -> String {
+        github::summary(self, most)
+    }
+
     /// The report for programs.
     ///
     /// # Errors
@@ -146,11 +161,45 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// What was found and is known to the policy.
+    fn suppressed(&self) -> &'a [Suppressed] {
+        match &self.subject {
+            Subject::Action { verdict, .. } => verdict.suppressed(),
+            Subject::Build { verdict, .. } => &verdict.suppressed,
+        }
+    }
+
+    /// How the command ended; none when its end was not seen.
+    fn exit(&self) -> Option<Exit> {
+        match &self.subject {
+            Subject::Action { verdict, .. } => verdict.exit(),
+            Subject::Build { verdict, .. } => verdict.exit,
+        }
+    }
+
+    /// Whether the recording holds everything; none when it has no end.
+    fn completeness(&self) -> Option<&'a Completeness> {
+        match &self.subject {
+            Subject::Action { verdict, .. } => Some(verdict.completeness()),
+            Subject::Build { verdict, .. } => verdict.completeness.as_ref(),
+        }
+    }
+
     /// The findings that people see: without notes, unless all are asked for. Every program
     /// calls getrandom, so notes would make every clean run speak.
     fn shown(&self) -> impl Iterator<Item = &'a Finding> {
-        let least = if self.look.all { Severity::Note } else { Severity::Warn };
+        let least = self.least();
         self.findings().iter().filter(move |f| f.shown() && f.severity >= least)
+    }
+
+    /// The suppressed findings that people would see.
+    fn shown_suppressed(&self) -> impl Iterator<Item = &'a Suppressed> {
+        let least = self.least();
+        self.suppressed().iter().filter(move |known| known.finding.severity >= least)
+    }
+
+    fn least(&self) -> Severity {
+        if self.look.all { Severity::Note } else { Severity::Warn }
     }
 
     /// How many findings there are.

@@ -1,7 +1,8 @@
 //! The words that reports share.
 
+use super::Report;
 use crate::printer::{ERROR, NOTE, WARNING};
-use airtight_policy::{Severity, Step};
+use airtight_policy::{Finding, Severity, Step};
 use airtight_recording::Kind;
 use anstyle::Style;
 
@@ -37,6 +38,27 @@ pub(crate) fn deed(kind: Option<Kind>) -> &'static str {
         Some(Kind::List) => "listed by",
         _ => "done by",
     }
+}
+
+/// All there is to say about a finding in plain words, one thing a line. It holds no control
+/// character but the line feed.
+pub(super) fn story(report: &Report<'_>, finding: &Finding) -> String {
+    let mut lines = vec![safe(&finding.message)];
+    let place = report.declared_at(finding).map(|place| format!(", declared at {place}"));
+    lines.push(safe(&format!("action: {}{}", finding.action, place.unwrap_or_default())));
+    if let Some(evidence) = finding.evidence.as_ref().filter(|e| !e.chain.is_empty()) {
+        lines.push(format!("{}: {}", deed(finding.kind), chain(&evidence.chain, true)));
+    }
+    for related in finding.related.iter().filter(|related| related.what != "declared here") {
+        let place = related.place.as_ref().map(|place| format!(" at {place}"));
+        lines.push(safe(&format!("see: {}{}", related.what, place.unwrap_or_default())));
+    }
+    for (label, text) in [("effect", &finding.effect), ("fix", &finding.fix)] {
+        for line in text.lines() {
+            lines.push(format!("{label}: {}", safe(line)));
+        }
+    }
+    lines.join("\n")
 }
 
 /// `1 time`, `3 times`
