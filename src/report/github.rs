@@ -50,7 +50,7 @@ fn annotation(text: &mut String, report: &Report<'_>, kind: &str, group: &Group<
         }
     }
     let title = format!("{} {}", first.rule, first.slug);
-    let mut message = words::story(report, first);
+    let mut message = words::story(first);
     for (others, what) in [
         (group.others(|finding| &finding.subject).len(), "other name"),
         (group.others(|finding| &finding.action).len(), "other action"),
@@ -83,7 +83,7 @@ pub(super) fn summary(report: &Report<'_>, most: usize) -> String {
     let room = most.saturating_sub(64);
     let mut shown = 0;
     for group in &groups {
-        let row = row(report, group);
+        let row = row(group);
         if text.len() + row.len() > room {
             break;
         }
@@ -111,13 +111,13 @@ fn counts(report: &Report<'_>) -> String {
 }
 
 /// A row of the table: one cause.
-fn row(report: &Report<'_>, group: &Group<'_>) -> String {
+fn row(group: &Group<'_>) -> String {
     let first = group.first();
     let also = |of: fn(&Finding) -> &str, what: &str| match group.others(of).len() {
         0 => String::new(),
         others => format!(" and {}", count(others as u64, what)),
     };
-    let place = report.declared_at(first).map(|place| code(&place.to_string()));
+    let place = first.declared_at.as_ref().map(|place| code(&place.to_string()));
     let fix = first.fix.lines().map(code).collect::<Vec<_>>().join("<br>");
     format!(
         "| {} | {} {} | {}{} | {}{} | {} | {fix} |\n",

@@ -2,7 +2,7 @@
 //! (docs.gitlab.com/ci/testing/code_quality, "Code Quality report format").
 
 use super::Report;
-use super::words::story;
+use super::words::safe;
 use crate::error::Error;
 use airtight_policy::{Finding, Severity};
 use airtight_recording::Digest;
@@ -59,7 +59,7 @@ fn issue(report: &Report<'_>, finding: &Finding, nth: u32) -> Issue {
         None => (".".to_owned(), 0),
     };
     Issue {
-        description: story(report, finding),
+        description: description(finding),
         check_name: format!("{} {}", finding.rule, finding.slug),
         fingerprint,
         severity: match finding.severity {
@@ -69,4 +69,14 @@ fn issue(report: &Report<'_>, finding: &Finding, nth: u32) -> Issue {
         },
         location: Location { path, lines: Lines { begin: line.max(1) } },
     }
+}
+
+/// One line: GitLab shows no others.
+fn description(finding: &Finding) -> String {
+    let mut text = format!("{} by {}; {}", finding.message, finding.action, finding.effect);
+    if let Some(fix) = finding.fix.lines().next() {
+        text += "; fix: ";
+        text += fix;
+    }
+    safe(&text)
 }

@@ -72,7 +72,7 @@ fn findings(text: &mut String, report: &Report<'_>, group: &Group<'_>) -> fmt::R
         commas(names.iter().map(String::as_str), most, report.look.unicode)
     };
     lines.line("also", &names(&group.others(|finding| &finding.subject)))?;
-    let declared_at = report.declared_at(first);
+    let declared_at = first.declared_at.as_ref();
     let place = declared_at.map(|place| format!("   declared at {}", safe(&place.to_string())));
     lines.line("action", &format!("{}{}", safe(&first.action), place.unwrap_or_default()))?;
     let actions = group.others(|finding| &finding.action);

@@ -60,7 +60,7 @@ fn write(report: &Report<'_>) -> io::Result<Vec<u8>> {
                 })?;
             }
             for case in &cases {
-                test(writer, report, case)?;
+                test(writer, case)?;
             }
             if let Some(why) = &broken {
                 let case = writer.create_element("testcase");
@@ -102,7 +102,7 @@ fn cases<'a>(report: &Report<'a>) -> (Vec<Case<'a>>, usize) {
     for finding in report.shown() {
         let at = *known.entry(&finding.action).or_insert_with(|| {
             // An action that did not run can have findings too.
-            cases.push(case(&finding.action, report.declared_at(finding)));
+            cases.push(case(&finding.action, finding.declared_at.as_ref()));
             cases.len() - 1
         });
         cases[at].findings.push(finding);
@@ -118,7 +118,7 @@ fn cases<'a>(report: &Report<'a>) -> (Vec<Case<'a>>, usize) {
 }
 
 /// Readers take the first failure of a test case only, so there is one with all that fails.
-fn test(writer: &mut Writer<Vec<u8>>, report: &Report<'_>, case: &Case<'_>) -> io::Result<()> {
+fn test(writer: &mut Writer<Vec<u8>>, case: &Case<'_>) -> io::Result<()> {
     let name = xml(case.name);
     let class = case.declared_at.map_or_else(|| "airtight".to_owned(), |p| xml(&p.to_string()));
     let element = writer.create_element("testcase");
@@ -132,7 +132,7 @@ fn test(writer: &mut Writer<Vec<u8>>, report: &Report<'_>, case: &Case<'_>) -> i
     let stories = |findings: &[&Finding]| {
         let stories: Vec<String> = findings
             .iter()
-            .map(|finding| format!("[{}] {}", finding.rule, story(report, finding)))
+            .map(|finding| format!("[{}] {}", finding.rule, story(finding)))
             .collect();
         printable(&stories.join("\n\n"))
     };

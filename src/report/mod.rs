@@ -21,10 +21,9 @@ use crate::config::{Config, Format};
 use crate::error::Error;
 use crate::output::Output;
 use crate::printer::Printer;
-use airtight_policy::build::{ActionVerdict, Build, BuildVerdict};
+use airtight_policy::build::{Build, BuildVerdict};
 use airtight_policy::{Counts, Finding, Place, Severity, Suppressed, Verdict};
 use airtight_recording::{Completeness, Exit, Recording};
-use std::collections::HashMap;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -49,12 +48,8 @@ impl Look {
 enum Subject<'a> {
     /// One action.
     Action { verdict: &'a Verdict, declared_at: Option<&'a Place> },
-    /// A whole build. Actions are found by their names.
-    Build {
-        verdict: &'a BuildVerdict,
-        build: &'a Build,
-        actions: HashMap<&'a str, &'a ActionVerdict>,
-    },
+    /// A whole build.
+    Build { verdict: &'a BuildVerdict, build: &'a Build },
 }
 
 /// What there is to tell.
@@ -85,9 +80,7 @@ impl<'a> Report<'a> {
 
     /// The report on a whole build.
     pub(crate) fn build(verdict: &'a BuildVerdict, build: &'a Build, look: Look) -> Report<'a> {
-        let actions = verdict.actions.iter().rev();
-        let actions = actions.map(|action| (action.name.as_str(), action)).collect();
-        let subject = Subject::Build { verdict, build, actions };
+        let subject = Subject::Build { verdict, build };
         Report { subject, workspace: &build.workspace, recording: None, look }
     }
 
@@ -218,16 +211,6 @@ impl<'a> Report<'a> {
                 let first = build.graph.actions.first();
                 let named = |text: &'a String| Some(text.as_str()).filter(|text| !text.is_empty());
                 first.and_then(|a| named(&a.command).or(named(&a.name))).unwrap_or("the build")
-            }
-        }
-    }
-
-    /// Where the action of a finding is declared.
-    fn declared_at(&self, finding: &Finding) -> Option<&'a Place> {
-        match &self.subject {
-            Subject::Action { declared_at, .. } => *declared_at,
-            Subject::Build { actions, .. } => {
-                actions.get(finding.action.as_str())?.declared_at.as_ref()
             }
         }
     }

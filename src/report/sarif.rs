@@ -4,7 +4,7 @@ use super::spot::{Spot, uri};
 use super::words::{safe, story};
 use super::{Report, Subject};
 use crate::error::Error;
-use airtight_policy::{Finding, Rule, RuleDoc, Severity, Suppressed};
+use airtight_policy::{Finding, KnownBy, Rule, RuleDoc, Severity, Suppressed};
 use airtight_recording::{Completeness, Exit};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -21,10 +21,21 @@ pub(super) fn text(report: &Report<'_>) -> Result<String, Error> {
     let all = findings.iter().copied().chain(suppressed.iter().map(|known| &known.finding));
     let rules: Vec<Rule> = all.map(|f| f.rule).collect::<BTreeSet<_>>().into_iter().collect();
     let mut results: Vec<Value> = Vec::with_capacity(findings.len() + suppressed.len());
-    results.extend(findings.iter().map(|finding| result(report, &rules, finding).into()));
+    // Only a baseline tells old findings from new ones.
+    let based = report.suppressed().iter().any(|known| known.by != KnownBy::Policy);
+    results.extend(findings.iter().map(|finding| {
+        let mut result = result(report, &rules, finding);
+        if based {
+            result.insert("baselineState".to_owned(), "new".into());
+        }
+        Value::Object(result)
+    }));
     results.extend(suppressed.iter().map(|known| {
         let mut result = result(report, &rules, &known.finding);
         result.insert("suppressions".to_owned(), json!([suppression(report, known)]));
+        if based {
+            result.insert("baselineState".to_owned(), "unchanged".into());
+        }
         Value::Object(result)
     }));
     let mut root = uri(report.workspace);
@@ -123,7 +134,7 @@ fn result(report: &Report<'_>, rules: &[Rule], finding: &Finding) -> Map<String,
     put("ruleId", finding.rule.id().into());
     put("ruleIndex", index.into());
     put("level", level(finding.severity).into());
-    put("message", json!({ "text": story(report, finding) }));
+    put("message", json!({ "text": story(finding) }));
     put("locations", json!([location]));
     put("partialFingerprints", json!({ "airtight/v1": finding.fingerprint() }));
     put("occurrenceCount", finding.count.max(1).into());

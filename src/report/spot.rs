@@ -59,10 +59,10 @@ pub(super) fn uri(path: &[u8]) -> String {
     format!("{scheme}{}", percent_encode(path, PLAIN))
 }
 
-impl<'a> Report<'a> {
+impl Report<'_> {
     /// Where the line belongs that mends a finding: the declaration of its action.
-    pub(super) fn declaration(&self, finding: &Finding) -> Option<Spot<'a>> {
-        self.declared_at(finding).map(|place| Spot::at(place, self.workspace))
+    pub(super) fn declaration<'f>(&self, finding: &'f Finding) -> Option<Spot<'f>> {
+        finding.declared_at.as_ref().map(|place| Spot::at(place, self.workspace))
     }
 
     /// The file that a finding is about.

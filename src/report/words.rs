@@ -1,6 +1,5 @@
 //! The words that reports share.
 
-use super::Report;
 use crate::printer::{ERROR, NOTE, WARNING};
 use airtight_policy::{Finding, Severity, Step};
 use airtight_recording::Kind;
@@ -42,9 +41,9 @@ pub(crate) fn deed(kind: Option<Kind>) -> &'static str {
 
 /// All there is to say about a finding in plain words, one thing a line. It holds no control
 /// character but the line feed.
-pub(super) fn story(report: &Report<'_>, finding: &Finding) -> String {
+pub(super) fn story(finding: &Finding) -> String {
     let mut lines = vec![safe(&finding.message)];
-    let place = report.declared_at(finding).map(|place| format!(", declared at {place}"));
+    let place = finding.declared_at.as_ref().map(|place| format!(", declared at {place}"));
     lines.push(safe(&format!("action: {}{}", finding.action, place.unwrap_or_default())));
     if let Some(evidence) = finding.evidence.as_ref().filter(|e| !e.chain.is_empty()) {
         lines.push(format!("{}: {}", deed(finding.kind), chain(&evidence.chain, true)));
