@@ -4,6 +4,7 @@
 mod action;
 mod adapter;
 mod audit;
+mod baseline;
 mod caching;
 mod capture;
 mod cli;

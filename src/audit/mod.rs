@@ -1,8 +1,10 @@
 //! Whole builds: what was recorded, the build's own graph, and the judgement on both.
 
+mod again;
 pub(crate) mod file;
 mod progress;
 
+pub(crate) use again::Again;
 pub(crate) use file::{Head, Saved};
 pub(crate) use progress::Progress;
 
@@ -12,6 +14,7 @@ use crate::command::Outcome;
 use crate::config::Config;
 use crate::error::Error;
 use crate::printer::Printer;
+use airtight_policy::baseline::Baseline;
 use airtight_policy::build::{self, ActionVerdict, Build, BuildVerdict, Options};
 use airtight_policy::{Date, Judge, Rule};
 use airtight_recording::binary::Limits;
@@ -106,6 +109,23 @@ pub(crate) fn open(path: &Path) -> Result<Option<Saved>, Error> {
     saved.map(Some).map_err(|source| Error::Audit { path: path.to_owned(), source })
 }
 
+/// Reads the file of an audit and makes it ready to be judged again.
+///
+/// # Errors
+/// When it can't be read, is no audit, or no graph can be had.
+pub(crate) fn reopen(
+    path: &Path,
+    saved_graph: bool,
+    config: Config,
+    printer: &Printer,
+) -> Result<Again, Error> {
+    let saved = open(path)?.ok_or_else(|| Error::Plain {
+        message: format!("{}: not the file of an audit", path.display()),
+        hints: vec!["`airtight audit -- COMMAND` makes one".to_owned()],
+    })?;
+    Again::new(saved, path, &Declared::default(), saved_graph, config, printer)
+}
+
 impl Asked {
     /// What the audit of a saved file was asked for.
     ///
@@ -137,7 +157,8 @@ fn home() -> Vec<u8> {
     std::env::var_os("HOME").unwrap_or_default().into_vec()
 }
 
-/// Judges a build, or, where the command declares something itself, that one action.
+/// Judges a build, or, where the command declares something itself, that one action, and takes out
+/// what `baseline` knows.
 ///
 /// # Errors
 /// When the declaration can't be read.
@@ -147,13 +168,20 @@ pub(crate) fn judge(
     asked: &Asked,
     config: &Config,
     unused_inputs: bool,
+    baseline: Option<&Baseline>,
 ) -> Result<BuildVerdict, Error> {
     let today = Some(Date::from_unix(recording.header.time));
-    if let Some(declared) = &asked.declared {
-        return judge_command(recording, declared, today, config);
+    let mut verdict = match &asked.declared {
+        Some(declared) => judge_command(recording, declared, today, config)?,
+        None => {
+            let options = Options { today, unused_inputs };
+            build::judge(build, &config.policy, recording, options)
+        }
+    };
+    if let Some(baseline) = baseline {
+        baseline.apply(&mut verdict, build, &config.policy, today);
     }
-    let options = Options { today, unused_inputs };
-    Ok(build::judge(build, &config.policy, recording, options))
+    Ok(verdict)
 }
 
 /// Judges the command as one action.

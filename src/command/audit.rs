@@ -4,6 +4,7 @@ use super::judging::Judging;
 use super::telling::{Reports, Stream};
 use crate::action::Declared;
 use crate::audit::{self, Asked, Choice, Head, Progress, file};
+use crate::baseline::Known;
 use crate::config::{Config, Format, Layer, OnUntraceable, flag, parse_duration};
 use crate::error::Error;
 use crate::exit::Status;
@@ -48,6 +49,8 @@ pub(crate) struct Args {
     output: PathBuf,
     #[command(flatten)]
     reports: Reports,
+    #[command(flatten)]
+    known: Known,
     /// Which build tools to look for
     #[arg(long, value_enum, default_value_t)]
     adapter: Choice,
@@ -102,6 +105,7 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     // Before the build, so that hours of work are not lost to a mistyped name.
     let mut output = Output::create(&args.output)?;
     args.reports.check()?;
+    let baseline = args.known.load(&config)?;
     let adapters = asked.adapter.adapters();
     let own = |name: &str| std::env::var_os(name);
     let added: Vec<_> = adapters.iter().flat_map(|adapter| adapter.environment(&own)).collect();
@@ -152,8 +156,14 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     let verdict = build.and_then(|build| {
         head.build = build;
         progress.phase("judging");
-        let unused = args.unused_inputs;
-        let verdict = audit::judge(&progress.recording, &head.build, &asked, &config, unused);
+        let verdict = audit::judge(
+            &progress.recording,
+            &head.build,
+            &asked,
+            &config,
+            args.unused_inputs,
+            baseline.as_ref(),
+        );
         progress.clear();
         verdict
     });

@@ -3,8 +3,9 @@
 use super::judging::Judging;
 use super::telling::{Reports, Stream};
 use crate::action::{Declared, load_depfile};
-use crate::audit::{self, Asked, Choice, Saved};
-use crate::config::{Config, Origin};
+use crate::audit::{self, Again, Saved};
+use crate::baseline::Known;
+use crate::config::Config;
 use crate::error::Error;
 use crate::exit::Status;
 use crate::printer::Printer;
@@ -37,6 +38,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     reports: Reports,
     #[command(flatten)]
+    known: Known,
+    #[command(flatten)]
     declared: Declared,
     #[command(flatten)]
     judging: Judging,
@@ -46,8 +49,12 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
     if let Some(saved) = audit::open(&args.recording)? {
         return check_audit(args, saved, printer);
     }
-    if args.saved_graph || args.unused_inputs {
-        let flag = if args.saved_graph { "--saved-graph" } else { "--unused-inputs" };
+    let for_audits = [
+        ("--saved-graph", args.saved_graph),
+        ("--unused-inputs", args.unused_inputs),
+        ("--baseline", args.known.is_given()),
+    ];
+    if let Some((flag, _)) = for_audits.into_iter().find(|(_, given)| *given) {
         let file = args.recording.display();
         return Err(Error::plain(format!("{flag} is for audits, and {file} is none")));
     }
@@ -71,48 +78,14 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
 
 /// Judges a whole build.
 fn check_audit(args: &Args, saved: Saved, printer: &Printer) -> Result<Status, Error> {
-    let Saved { head, recording } = saved;
-    let mut config = Config::load(args.judging.layers()?, args.declared.directory())?;
+    let config = Config::load(args.judging.layers()?, args.declared.directory())?;
     printer.configure(config.color);
-    // All paths in the recording are those of the workspace it was made in.
-    if !config.layers.iter().any(|layer| layer.origin == Origin::Flag("--workspace")) {
-        config.workspace = PathBuf::from(OsString::from_vec(head.build.workspace.clone()));
-    }
-    let mut asked = Asked::of(&head, &args.recording)?;
-    if args.declared != Declared::default() {
-        if asked.adapter != Choice::None {
-            return Err(Error::plain("a declaration is for one action, and this is a whole build"));
-        }
-        asked.declared = Some(args.declared.clone());
-    }
-    let build = match (args.saved_graph, head.loaded) {
-        (true, true) => head.build,
-        (true, false) => {
-            return Err(Error::Plain {
-                message: format!("{}: no graph is saved in it", args.recording.display()),
-                hints: vec![
-                    "it could not be read after the build; mend that and leave out \
-                             --saved-graph"
-                        .to_owned(),
-                ],
-            });
-        }
-        (false, loaded) => {
-            let home = head.build.home;
-            let build = audit::attribute(&recording, &asked, &config, printer);
-            let mut build = build.map_err(|error| {
-                let mut hints = error.hints();
-                if loaded {
-                    hints.push("`--saved-graph` judges with the graph as it was".to_owned());
-                }
-                Error::Plain { message: error.to_string(), hints }
-            })?;
-            build.home = home;
-            build
-        }
-    };
-    let verdict = audit::judge(&recording, &build, &asked, &config, args.unused_inputs)?;
-    let report = Report::build(&verdict, &build, Look::of(&config, printer)).of(&recording);
-    args.reports.tell(&report, &config, printer, Stream::Output)?;
+    let path = &args.recording;
+    let again = Again::new(saved, path, &args.declared, args.saved_graph, config, printer)?;
+    let baseline = args.known.load(&again.config)?;
+    let verdict = again.judge(args.unused_inputs, baseline.as_ref())?;
+    let Again { recording, build, config, .. } = &again;
+    let report = Report::build(&verdict, build, Look::of(config, printer)).of(recording);
+    args.reports.tell(&report, config, printer, Stream::Output)?;
     Ok(audit::outcome(&verdict).linted())
 }

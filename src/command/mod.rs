@@ -1,6 +1,7 @@
 //! One file per subcommand; the text of its arguments is its manual.
 
 pub(crate) mod audit;
+pub(crate) mod baseline;
 pub(crate) mod cache;
 pub(crate) mod cc;
 pub(crate) mod check;

@@ -1,0 +1,94 @@
+//! A saved audit, made ready to be judged again.
+
+use super::{Asked, Choice, Saved, attribute, judge};
+use crate::action::Declared;
+use crate::config::{Config, Origin};
+use crate::error::Error;
+use crate::printer::Printer;
+use airtight_policy::baseline::Baseline;
+use airtight_policy::build::{Build, BuildVerdict};
+use airtight_recording::Recording;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+/// A saved audit with the graph that it is to be judged by.
+pub(crate) struct Again {
+    /// What was seen.
+    pub(crate) recording: Recording,
+    /// The graph, as it was or as the build files have it now.
+    pub(crate) build: Build,
+    /// How to judge, with the workspace of the audit unless flags name another.
+    pub(crate) config: Config,
+    asked: Asked,
+}
+
+impl Again {
+    /// Makes ready what was read from `path`. `declared` is what the flags now say of the command
+    /// alone; with `saved_graph` the graph is taken as it was.
+    ///
+    /// # Errors
+    /// When the flags don't fit the audit, or no graph can be had.
+    pub(crate) fn new(
+        saved: Saved,
+        path: &Path,
+        declared: &Declared,
+        saved_graph: bool,
+        mut config: Config,
+        printer: &Printer,
+    ) -> Result<Again, Error> {
+        let Saved { head, recording } = saved;
+        // All paths in the recording are those of the workspace it was made in.
+        if !config.layers.iter().any(|layer| layer.origin == Origin::Flag("--workspace")) {
+            config.workspace = PathBuf::from(OsString::from_vec(head.build.workspace.clone()));
+        }
+        let mut asked = Asked::of(&head, path)?;
+        if *declared != Declared::default() {
+            if asked.adapter != Choice::None {
+                let message = "a declaration is for one action, and this is a whole build";
+                return Err(Error::plain(message));
+            }
+            asked.declared = Some(declared.clone());
+        }
+        let build = match (saved_graph, head.loaded) {
+            (true, true) => head.build,
+            (true, false) => {
+                return Err(Error::Plain {
+                    message: format!("{}: no graph is saved in it", path.display()),
+                    hints: vec![
+                        "it could not be read after the build; mend that and leave out \
+                         --saved-graph"
+                            .to_owned(),
+                    ],
+                });
+            }
+            (false, loaded) => {
+                let home = head.build.home;
+                let build = attribute(&recording, &asked, &config, printer);
+                let mut build = build.map_err(|error| {
+                    let mut hints = error.hints();
+                    if loaded {
+                        hints.push("`--saved-graph` judges with the graph as it was".to_owned());
+                    }
+                    Error::Plain { message: error.to_string(), hints }
+                })?;
+                build.home = home;
+                build
+            }
+        };
+        Ok(Again { recording, build, config, asked })
+    }
+
+    /// Judges it, without what `baseline` knows.
+    ///
+    /// # Errors
+    /// As [`judge`].
+    pub(crate) fn judge(
+        &self,
+        unused_inputs: bool,
+        baseline: Option<&Baseline>,
+    ) -> Result<BuildVerdict, Error> {
+        let Again { recording, build, asked, config } = self;
+        judge(recording, build, asked, config, unused_inputs, baseline)
+    }
+}
