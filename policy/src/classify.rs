@@ -1,6 +1,6 @@
 //! Which rule one touch of one path breaks. The judge and the enforcer share this.
 
-use crate::declared::{Roles, Scope};
+use crate::declared::Roles;
 use crate::judge::Judge;
 use crate::name::{components, parent};
 use crate::neighbours::Reading;
@@ -8,6 +8,7 @@ use crate::policy::Severity;
 use crate::policy::{Stat, Strictness};
 use crate::producers::Producer;
 use crate::rules::Rule;
+use crate::scopes::Scope;
 use airtight_recording::Kind;
 
 /// A rule that a touch breaks.
@@ -50,6 +51,8 @@ pub(crate) struct Change {
     pub(crate) directory: bool,
     /// Whether a directory has nothing in it that the tree made.
     pub(crate) empty: bool,
+    /// Whether content was changed, not metadata alone.
+    pub(crate) content: bool,
 }
 
 const DECLARED: Roles = Roles::INPUT.and(Roles::INPUT_TREE);
@@ -58,10 +61,11 @@ const DECLARED: Roles = Roles::INPUT.and(Roles::INPUT_TREE);
 const MADE: Roles = Roles::OUTPUT.and(Roles::SIDE_EFFECT).and(Roles::TEMPORARY);
 
 impl Judge<'_> {
-    /// What `path` is to the action, by its declaration and by the graph of the build.
-    pub(crate) fn roles(&self, path: &[u8]) -> Roles {
+    /// What `path` is to the action, by its declaration and by the graph of the build, of which
+    /// depfiles are left out where `declared` is asked for.
+    fn roles(&self, path: &[u8], declared: bool) -> Roles {
         let roles = self.declared.roles(path);
-        if self.neighbours.covers(path) { roles | Roles::INPUT } else { roles }
+        if self.neighbours.covers(path, declared) { roles | Roles::INPUT } else { roles }
     }
 
     /// The rule that a look at something existing breaks. `path` is the canonical name,
@@ -93,7 +97,7 @@ impl Judge<'_> {
         if directory || kind == Kind::List || self.declared.is_private(path) {
             return None;
         }
-        let mut roles = self.roles(path);
+        let mut roles = self.roles(path, false);
         if roles.any(DECLARED) {
             return self.neighbours.race(path);
         }
@@ -109,7 +113,7 @@ impl Judge<'_> {
         // Links lead out of the toolchain into /etc and the like: either end is enough here too.
         let mut from_toolchain = false;
         for name in others() {
-            roles = roles | self.roles(&name);
+            roles = roles | self.roles(&name, false);
             from_toolchain |=
                 scope == Scope::Outside && self.declared.scope(&name) == Scope::Toolchain;
         }
@@ -144,7 +148,7 @@ impl Judge<'_> {
     /// The rule for a name that was not there. A failed action that looked for what another one
     /// makes has probably failed because of it.
     pub(crate) fn absent_rule(&self, path: &[u8], failed: bool) -> Option<Hit> {
-        if self.roles(path).is_input() {
+        if self.roles(path, false).is_input() {
             return if failed { self.neighbours.race(path) } else { None };
         }
         self.neighbours.absent(path, failed)
@@ -176,9 +180,9 @@ impl Judge<'_> {
         if self.declared.is_private(path) {
             return None;
         }
-        let mut roles = self.roles(path);
+        let mut roles = self.roles(path, true);
         for name in others() {
-            roles = roles | self.roles(&name);
+            roles = roles | self.roles(&name, true);
         }
         if roles.any(Roles::SIDE_EFFECT) {
             return None;
@@ -200,7 +204,7 @@ impl Judge<'_> {
         }
         let inside = scope == Scope::Workspace;
         if existed {
-            return self.neighbours.changed(path, undeclared, true, inside);
+            return self.neighbours.changed(path, undeclared, change, inside);
         }
         let around = parent(path).map(|up| self.declared.roles(up)).unwrap_or_default();
         let writable =
@@ -213,7 +217,7 @@ impl Judge<'_> {
             _ if scope == Scope::Temporary => Rule::W007,
             _ => Rule::W001,
         };
-        self.neighbours.changed(path, rule, false, inside)
+        self.neighbours.changed(path, rule, change, inside)
     }
 }
 

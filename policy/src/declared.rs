@@ -1,32 +1,14 @@
-//! A declaration and the scopes of a policy, compiled for look-ups by path.
+//! A declaration, compiled for look-ups by path.
 
 use crate::declaration::Declaration;
 use crate::depfile;
-use crate::name::{absolute, ancestors, below, components, parent};
-use crate::pattern::{Globs, Pattern, anchor};
+use crate::name::{absolute, ancestors, below, parent};
+use crate::pattern::{Globs, anchor};
 use crate::policy::Policy;
+use crate::scopes::{Scope, Scopes};
 use rustc_hash::FxHashMap;
 use std::ops::BitOr;
-
-/// A named part of the file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// In none of the lists.
-    Outside,
-    Workspace,
-    Toolchain,
-    Temporary,
-    Host,
-    Ignored,
-    Denied,
-}
-
-impl Scope {
-    /// Which one wins when two entries are equally long.
-    fn rank(self) -> u8 {
-        self as u8
-    }
-}
+use std::sync::Arc;
 
 /// What a path is to the action: a set of roles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,13 +65,19 @@ pub(crate) struct Declared {
     /// Roles of the path itself, and of everything at or below it.
     literal: FxHashMap<Vec<u8>, (Roles, Roles)>,
     globs: Vec<(Roles, Globs)>,
-    scopes: FxHashMap<Vec<u8>, Scope>,
-    scope_globs: Globs,
-    scope_of_glob: Vec<(usize, Scope)>,
+    scopes: Arc<Scopes>,
 }
 
 impl Declared {
     pub(crate) fn new(declaration: &Declaration, policy: &Policy) -> Declared {
+        let workspace = absolute(b"/", &declaration.workspace);
+        let (home, temporary) = (&declaration.home, &declaration.temporary_directory);
+        let scopes = Scopes::new(policy, &workspace, home.as_deref(), temporary.as_deref());
+        Declared::within(declaration, Arc::new(scopes))
+    }
+
+    /// With scopes that were compiled before.
+    pub(crate) fn within(declaration: &Declaration, scopes: Arc<Scopes>) -> Declared {
         let workspace = absolute(b"/", &declaration.workspace);
         let cwd = absolute(&workspace, &declaration.cwd);
         let all = |list: &[Vec<u8>]| -> Vec<Vec<u8>> {
@@ -105,14 +93,11 @@ impl Declared {
                 .map(|path| absolute(b"/", path)),
             literal: FxHashMap::default(),
             globs: Vec::new(),
-            scopes: FxHashMap::default(),
-            scope_globs: Globs::default(),
-            scope_of_glob: Vec::new(),
+            scopes,
             workspace,
             cwd,
         };
         declared.compile_roles(declaration);
-        declared.compile_scopes(declaration, policy);
         declared
     }
 
@@ -179,59 +164,9 @@ impl Declared {
         roles
     }
 
-    fn compile_scopes(&mut self, declaration: &Declaration, policy: &Policy) {
-        let lists = &policy.scopes;
-        let lists = [
-            (&lists.workspace, Scope::Workspace),
-            (&lists.toolchain, Scope::Toolchain),
-            (&lists.temporary, Scope::Temporary),
-            (&lists.host, Scope::Host),
-            (&lists.ignored, Scope::Ignored),
-            (&lists.denied, Scope::Denied),
-        ];
-        let workspace = self.workspace.clone();
-        let variable = |name: &str| match name {
-            "WORKSPACE" => Some(workspace.clone()),
-            "TMPDIR" => declaration.temporary_directory.clone(),
-            "HOME" => declaration.home.clone(),
-            _ => None,
-        };
-        let patterns: Vec<(&Pattern, Scope)> =
-            lists.iter().flat_map(|(list, scope)| list.iter().map(move |p| (p, *scope))).collect();
-        let anchored = anchor(patterns.iter().map(|(p, _)| *p), &workspace, &variable);
-        self.scope_of_glob = vec![(0, Scope::Outside); patterns.len()];
-        for pattern in &anchored {
-            let scope = patterns[pattern.index].1;
-            if pattern.glob.is_empty() {
-                let known = self.scopes.entry(pattern.base.clone()).or_insert(scope);
-                if known.rank() < scope.rank() {
-                    *known = scope;
-                }
-            } else {
-                let length =
-                    components(&pattern.base).count() + components(pattern.glob.as_bytes()).count();
-                self.scope_of_glob[pattern.index] = (length, scope);
-            }
-        }
-        self.scope_globs = Globs::compile(anchored.iter(), true);
-    }
-
-    /// The scope of `path`: that of the entry with the most components.
+    /// The scope of `path`.
     pub(crate) fn scope(&self, path: &[u8]) -> Scope {
-        let mut best = (0, self.scopes.get(b"/".as_slice()).copied().unwrap_or(Scope::Outside));
-        for directory in ancestors(path) {
-            if let Some(&scope) = self.scopes.get(directory) {
-                best = (components(directory).count(), scope);
-                break;
-            }
-        }
-        self.scope_globs.matches(path, |index| {
-            let (length, scope) = self.scope_of_glob[index];
-            if (length, scope.rank()) > (best.0, best.1.rank()) {
-                best = (length, scope);
-            }
-        });
-        best.1
+        self.scopes.of(path)
     }
 
     /// Whether `path` lies in the action's own temporary directory.

@@ -1,9 +1,10 @@
 //! What a run depended on: the paths whose state a cache key must hold beside the declared inputs.
 
-use crate::declared::{Roles, Scope};
+use crate::declared::Roles;
 use crate::judge::Judge;
 use crate::name::{absolute, below, parent};
 use crate::pattern::anchor;
+use crate::scopes::Scope;
 use crate::tree::{NEVER, Tree};
 use airtight_recording::{PathId, Recording, Stamp};
 use rustc_hash::{FxHashMap, FxHashSet};

@@ -117,6 +117,7 @@ impl<'a> Enforcer<'a> {
             directory: is_directory(attempt.object),
             // An own directory may come to hold outputs; nobody knows yet.
             empty: false,
+            content: true,
         };
         let others = || asked_for(attempt);
         let hit = self.judge.write_rule(attempt.path, &others, change, &|_| true)?;

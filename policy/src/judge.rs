@@ -2,7 +2,7 @@
 
 use crate::classify::{Change, Hit};
 use crate::declaration::Declaration;
-use crate::declared::{Declared, Roles, Scope};
+use crate::declared::{Declared, Roles};
 use crate::digests::RecordingDigest;
 use crate::evidence;
 use crate::finding::{Finding, Related};
@@ -12,6 +12,7 @@ use crate::neighbours::Neighbours;
 use crate::policy::{Date, Policy, Severity};
 use crate::producers::{Part, Producers};
 use crate::rules::{self, Rule};
+use crate::scopes::{Scope, Scopes};
 use crate::suppress::{Suppressions, Unused};
 use crate::tree::{Fact, Tree};
 use crate::verdict::{Counts, Suppressed, Verdict};
@@ -20,6 +21,8 @@ use airtight_recording::{
     ReasonCode, Recording, Stamp,
 };
 use rustc_hash::FxHashSet;
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// Judges one recording.
 pub fn judge(declaration: &Declaration, policy: &Policy, recording: &Recording) -> Verdict {
@@ -48,6 +51,17 @@ impl<'a> Judge<'a> {
             declared: Declared::new(declaration, policy),
             today: None,
         }
+    }
+
+    /// A judge of one action of a whole build, with scopes that were compiled before.
+    pub(crate) fn within(
+        declaration: &'a Declaration,
+        policy: &'a Policy,
+        scopes: &Arc<Scopes>,
+        neighbours: &'a dyn Neighbours,
+    ) -> Judge<'a> {
+        let declared = Declared::within(declaration, Arc::clone(scopes));
+        Judge { declaration, policy, neighbours, declared, today: None }
     }
 
     /// Tells the judge of the other actions of the build.
@@ -81,7 +95,7 @@ impl<'a> Judge<'a> {
         let killed = matches!(exit, Some(Exit::Signal(_)));
         let mut case = Case {
             judge: self,
-            tree: Tree::new(recording),
+            tree: Rc::new(Tree::new(recording)),
             pids: recording.processes.iter().map(|p| p.pid).collect(),
             exit,
             failed: exit != Some(Exit::Code(0)),
@@ -101,6 +115,22 @@ impl<'a> Judge<'a> {
         // A tree that was killed for what it tried must at least hear for what.
         let refused = case.enforced();
         (case, !killed || refused)
+    }
+
+    /// What concerns a whole build and none of its actions in particular.
+    pub(crate) fn of_build<'j>(&'j self, tree: &Rc<Tree<'j>>) -> Vec<Finding> {
+        let mut case = Case {
+            judge: self,
+            tree: Rc::clone(tree),
+            pids: FxHashSet::default(),
+            exit: None,
+            failed: false,
+            findings: Vec::new(),
+            uncacheable: Vec::new(),
+        };
+        rules::integrity::completeness(&mut case);
+        rules::integrity::stamps(&mut case);
+        case.findings
     }
 
     fn verdict(
@@ -130,20 +160,18 @@ impl<'a> Judge<'a> {
         if digest.is_none() && recording.is_complete() {
             uncacheable.push("the recording contradicts itself".into());
         }
-        let mut verdict = Verdict {
+        Verdict {
             action: self.declaration.name.clone(),
             judged,
             exit,
             completeness,
-            counts: Counts::default(),
+            counts: Counts::of(&findings, &suppressed),
             uncacheable,
             findings,
             suppressed,
             recording: digest,
             policy: self.policy.digest(),
-        };
-        verdict.count();
-        verdict
+        }
     }
 
     /// Takes out what the policy knows of.
@@ -192,6 +220,7 @@ impl<'a> Judge<'a> {
                 Part::Output | Part::UndeclaredOutput => "made",
                 Part::Temporary => "used",
                 Part::AbsentProbe => "looked for",
+                Part::Input => "needed",
             };
             related.push(Related { what: format!("{part} by {}", producer.action), place });
             group.push(' ');
@@ -253,7 +282,7 @@ pub(crate) fn ending(exit: Option<Exit>) -> Option<String> {
 /// One recording before one judge.
 pub(crate) struct Case<'a> {
     pub(crate) judge: &'a Judge<'a>,
-    pub(crate) tree: Tree<'a>,
+    pub(crate) tree: Rc<Tree<'a>>,
     pids: FxHashSet<u32>,
     pub(crate) exit: Option<Exit>,
     pub(crate) failed: bool,
@@ -422,8 +451,13 @@ impl<'a> Case<'a> {
             let hit = match kind {
                 Kind::Write | Kind::Delete => {
                     let stays = kind == Kind::Write;
-                    let change =
-                        Change { existed: Some(!stays), stays, directory: false, empty: true };
+                    let change = Change {
+                        existed: Some(!stays),
+                        stays,
+                        directory: false,
+                        empty: true,
+                        content: true,
+                    };
                     self.write_hit(id, change)
                 }
                 _ => self.read_hit(id, kind, false, false),

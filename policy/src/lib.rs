@@ -25,6 +25,7 @@ mod pattern;
 mod policy;
 mod producers;
 pub mod rules;
+mod scopes;
 mod source;
 mod spec;
 mod suppress;

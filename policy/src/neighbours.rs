@@ -1,6 +1,6 @@
 //! What the rest of a build has to do with the paths that one action touches.
 
-use crate::classify::Hit;
+use crate::classify::{Change, Hit};
 use crate::producers::{Order, Part, Producer, Producers};
 use crate::rules::Rule;
 use std::fmt::Debug;
@@ -16,17 +16,6 @@ pub(crate) enum Reading {
     Broken(Hit),
 }
 
-/// What of a change the rest of the build must know.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Written {
-    /// Whether the path is there at the action's end.
-    pub(crate) stays: bool,
-    /// Whether it is a directory.
-    pub(crate) directory: bool,
-    /// Whether content was changed, not metadata alone.
-    pub(crate) content: bool,
-}
-
 /// The rest of a build, as one of its actions meets it. What is not overridden says that the
 /// action stands alone.
 pub(crate) trait Neighbours: Debug {
@@ -39,8 +28,9 @@ pub(crate) trait Neighbours: Debug {
     /// Whether anything at all may be known of `path`.
     fn concerns(&self, path: &[u8]) -> bool;
 
-    /// Whether the graph runs the action again when `path` changes.
-    fn covers(&self, _path: &[u8]) -> bool {
+    /// Whether the graph runs the action again when `path` changes; with `declared` it must be
+    /// the description itself that says so, and no depfile.
+    fn covers(&self, _path: &[u8], _declared: bool) -> bool {
         false
     }
 
@@ -61,11 +51,10 @@ pub(crate) trait Neighbours: Debug {
     fn absent(&self, path: &[u8], failed: bool) -> Option<Hit>;
 
     /// What other actions have to do with a path that this one changed.
-    fn written(&self, path: &[u8], written: Written) -> Option<Hit>;
+    fn written(&self, path: &[u8], change: Change) -> Option<Hit>;
 
-    /// What is left of `rule`, broken by an undeclared change. `existed`: of something that was
-    /// there before; `inside`: within the workspace.
-    fn changed(&self, _path: &[u8], rule: Rule, _existed: bool, _inside: bool) -> Option<Hit> {
+    /// What is left of `rule`, broken by an undeclared change; `inside` the workspace or not.
+    fn changed(&self, _path: &[u8], rule: Rule, _change: Change, _inside: bool) -> Option<Hit> {
         Some(Hit::of(rule))
     }
 }
@@ -97,9 +86,9 @@ impl Neighbours for Producers {
         }
     }
 
-    fn written(&self, path: &[u8], written: Written) -> Option<Hit> {
+    fn written(&self, path: &[u8], change: Change) -> Option<Hit> {
         let hit = |rule, producer: &Producer| Hit::with(rule, producer.clone());
-        if written.stays {
+        if change.stays {
             let writer = self.find(path, &[Part::Output, Part::UndeclaredOutput]);
             let prober = || self.find(path, &[Part::AbsentProbe]).map(|p| hit(Rule::W006, p));
             return writer.map(|p| hit(Rule::W003, p)).or_else(prober);

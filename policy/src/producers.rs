@@ -27,6 +27,8 @@ pub enum Part {
     Temporary,
     /// It looked for it and found it absent.
     AbsentProbe,
+    /// It declares it as an input.
+    Input,
 }
 
 /// Another action, as far as one path is concerned.

@@ -157,10 +157,6 @@ impl Verdict {
         self.policy
     }
 
-    pub(crate) fn count(&mut self) {
-        self.counts = Counts::of(&self.findings, &self.suppressed);
-    }
-
     /// Turns a clean verdict into the proof that a cache asks for, bound to `action` and to the
     /// recording that was judged.
     ///

@@ -170,34 +170,20 @@ mod path_numbers {
     }
 }
 
-/// The names in order of their numbers, each as [`crate::PathBytes`] writes it.
+/// The names in order of their numbers.
 mod path_table {
     use super::Paths;
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(untagged)]
-    enum Name {
-        Text(String),
-        Bytes { b64: String },
-    }
+    use crate::build::text::Name;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
     pub(super) fn serialize<S: Serializer>(paths: &Paths, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_seq(paths.iter().skip(1).map(|(_, bytes)| match std::str::from_utf8(bytes) {
-            Ok(text) => Name::Text(text.to_owned()),
-            Err(_) => Name::Bytes { b64: STANDARD.encode(bytes) },
-        }))
+        s.collect_seq(paths.iter().skip(1).map(|(_, bytes)| Name::from(bytes)))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Paths, D::Error> {
         let mut paths = Paths::default();
         for name in Vec::<Name>::deserialize(d)? {
-            let bytes = match name {
-                Name::Text(text) => text.into_bytes(),
-                Name::Bytes { b64 } => STANDARD.decode(b64).map_err(D::Error::custom)?,
-            };
+            let bytes = Vec::try_from(name).map_err(D::Error::custom)?;
             if !paths.has_room(bytes.len()) {
                 return Err(D::Error::custom("more than 4 GiB of paths"));
             }

@@ -70,9 +70,9 @@ that compare two runs, not by a single action.",
     },
 ];
 
-use crate::declared::Scope;
 use crate::judge::Case;
 use crate::name::file_name;
+use crate::scopes::Scope;
 use airtight_recording::{Completeness, HostKind, Reason, ReasonCode, Stamp};
 
 /// Compiler caches and distributors, with the variable that switches them off.
@@ -118,7 +118,8 @@ pub(crate) fn completeness(case: &mut Case<'_>) {
     }
 }
 
-fn stamps(case: &mut Case<'_>) {
+/// Inputs that somebody else changed.
+pub(crate) fn stamps(case: &mut Case<'_>) {
     let judge = case.judge;
     for &(path, before, after) in &case.tree.recording.stamps {
         // Links made to it and removed change the times of the inode, and so does a change by

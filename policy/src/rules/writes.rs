@@ -129,7 +129,6 @@ declared.",
 use crate::classify::Change;
 use crate::judge::Case;
 use crate::name::{absolute, below, parent};
-use crate::neighbours::Written;
 use crate::tree::{State, is_directory, is_special};
 use airtight_recording::{Exit, Kind, PathId};
 use rustc_hash::FxHashSet;
@@ -160,10 +159,9 @@ fn changed(case: &mut Case<'_>, id: PathId, state: &State, empty: bool) {
         stays: state.exists,
         directory: is_directory(state.object) || case.tree.facts(id).directory,
         empty,
+        content: state.content,
     };
-    let written =
-        Written { stays: state.exists, directory: change.directory, content: state.content };
-    let others = case.judge.neighbours.written(case.tree.path(id), written);
+    let others = case.judge.neighbours.written(case.tree.path(id), change);
     let own = case.write_hit(id, change);
     // Where all actions are known, that another one writes it too says more.
     let hit = if case.judge.neighbours.whole() { others.or(own) } else { own.or(others) };

@@ -1,6 +1,8 @@
 //! Recordings made by hand, one line per access.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod scene;
+
 use airtight_policy::{
     Date, Declaration, Judge, Order, Part, Pattern, Policy, Producer, Producers, Source, Verdict,
 };
