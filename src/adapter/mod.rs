@@ -6,6 +6,9 @@
 //! adapter; `attribute.rs` puts it all together.
 
 mod attribute;
+mod cmake;
+mod files;
+mod meson;
 mod ninja;
 
 pub(crate) use attribute::{COMMAND, attribute, command_alone};

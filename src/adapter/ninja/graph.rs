@@ -1,8 +1,7 @@
 //! A manifest as part of the graph of the build.
 
-use super::super::Context;
+use super::super::{Context, cmake, files, meson};
 use super::assign::Project;
-use super::files;
 use super::log::Log;
 use super::manifest::dyndep::{self, Dyndep};
 use super::manifest::{Edge, Manifest, ManifestError, Message, Quoting, canonical};
@@ -26,16 +25,16 @@ pub(super) fn add(
     builder.read_log();
     let always = builder.always();
     let main = canonical(file);
+    builder.find_declarations(&main);
     let mut project = Project::default();
     for (index, edge) in manifest.edges.iter().enumerate() {
         let command = match edge.is_phony() {
             true => Vec::new(),
             false => manifest.command(edge).map_err(|what| builder.error(edge, &what))?,
         };
-        let regenerates = || edge.outputs.iter().any(|&output| manifest.name(output) == main);
         let nature = if edge.is_phony() {
             Nature::Alias
-        } else if !builder.file(edge, b"generator")?.is_empty() || regenerates() {
+        } else if builder.configures(edge, &main)? {
             Nature::Configure
         } else if always.contains(&index) {
             Nature::Always
@@ -58,12 +57,20 @@ pub(super) fn shown(path: &[u8], workspace: &[u8]) -> String {
     display(path, workspace).to_string()
 }
 
+/// Who knows where people declare what the manifest says.
+enum Declarations {
+    Manifest,
+    Cmake(cmake::Places),
+    Meson(meson::Places),
+}
+
 struct Builder<'a> {
     manifest: &'a Manifest,
     directory: &'a [u8],
     graph: &'a mut Graph,
     context: &'a Context<'a>,
     flavour: Flavour,
+    declarations: Declarations,
     cwd: PathId,
     /// The absolute form of every name of the manifest, as numbers in the graph.
     paths: Vec<PathId>,
@@ -97,6 +104,7 @@ impl<'a> Builder<'a> {
             graph,
             context,
             flavour,
+            declarations: Declarations::Manifest,
             cwd,
             paths,
             dyndeps: HashMap::new(),
@@ -130,6 +138,57 @@ impl<'a> Builder<'a> {
     fn file(&self, edge: &Edge, name: &[u8]) -> Result<Vec<u8>, Error> {
         let value = self.manifest.binding(edge, name, Quoting::None);
         value.map_err(|what| self.error(edge, &what))
+    }
+
+    /// Whether an edge makes the manifest `main`, or says that it makes one.
+    fn configures(&self, edge: &Edge, main: &[u8]) -> Result<bool, Error> {
+        let makes = edge.outputs.iter().any(|&output| self.manifest.name(output) == main);
+        Ok(!edge.is_phony() && (makes || !self.file(edge, b"generator")?.is_empty()))
+    }
+
+    /// Prepares to tell the lines of CMakeLists.txt or meson.build. What CMake reads is an input of
+    /// the edge that runs it.
+    fn find_declarations(&mut self, main: &[u8]) {
+        let workspace = self.context.workspace;
+        self.declarations = match self.flavour {
+            Flavour::Cmake => {
+                let edges = self.manifest.edges.iter();
+                let edges = edges.filter(|edge| self.configures(edge, main).unwrap_or(false));
+                let inputs = edges.flat_map(|edge| edge.inputs());
+                let files = inputs.map(|&input| self.graph.paths.get(self.path(input)));
+                Declarations::Cmake(cmake::Places::load(self.directory, files, workspace))
+            }
+            Flavour::Meson => Declarations::Meson(meson::Places::load(self.directory, workspace)),
+            _ => Declarations::Manifest,
+        };
+    }
+
+    /// Where people declare an edge; the manifest's own line where that can't be told.
+    fn declared_at(&self, edge: &Edge) -> Place {
+        let first = self.manifest.name(edge.outputs[0]);
+        let place = match &self.declarations {
+            Declarations::Manifest => None,
+            Declarations::Cmake(places) => match cmake_target(first) {
+                Some(target) => places.target(&target),
+                None if self.manifest.rule(edge) == b"CUSTOM_COMMAND" => {
+                    places.custom_command(self.within(first))
+                }
+                // A link edge names the directory of its objects.
+                None => self
+                    .manifest
+                    .binding(edge, b"OBJECT_DIR", Quoting::None)
+                    .ok()
+                    .and_then(|directory| places.target(&cmake_target(&directory)?)),
+            },
+            Declarations::Meson(places) => places.target(&absolute(self.directory, first)),
+        };
+        place.unwrap_or_else(|| self.place(edge))
+    }
+
+    /// A name relative to the build directory, where it is within.
+    fn within<'n>(&self, name: &'n [u8]) -> &'n [u8] {
+        let below = name.strip_prefix(self.directory).and_then(|rest| rest.strip_prefix(b"/"));
+        below.unwrap_or(name)
     }
 
     /// Reads the dyndep files that are there. One that is not was not needed: ninja makes and
@@ -195,7 +254,8 @@ impl<'a> Builder<'a> {
         let mut open: Vec<usize> = Vec::new();
         for (index, edge) in self.manifest.edges.iter().enumerate() {
             let nothing = edge.is_phony() && edge.all_inputs().is_empty();
-            if (nothing || self.is_utility(edge)) && !self.exists(edge.outputs[0]) {
+            let missing = || edge.outputs.iter().any(|&output| !self.exists(output));
+            if (nothing || self.is_utility(edge)) && missing() {
                 always.insert(index);
                 open.push(index);
             }
@@ -233,6 +293,9 @@ impl<'a> Builder<'a> {
         run: RunId,
     ) -> Result<Action, Error> {
         let mut outputs: Vec<PathId> = edge.outputs.iter().map(|&name| self.path(name)).collect();
+        // CMake names an output twice: as it is, and absolute.
+        let mut seen = HashSet::new();
+        outputs.retain(|&output| seen.insert(output));
         let mut inputs = Inputs::default();
         for &input in edge.inputs() {
             inputs.add(self.path(input), Via::Declared);
@@ -261,7 +324,7 @@ impl<'a> Builder<'a> {
             depfile: if depfile.is_empty() { PathId::NONE } else { self.intern(&depfile) },
             nature,
             run: Some(run),
-            declared_at: Some(self.place(edge)),
+            declared_at: Some(self.declared_at(edge)),
             flavour: self.flavour,
             cwd: self.cwd,
             command: String::from_utf8_lossy(command).into_owned(),
@@ -297,6 +360,19 @@ impl<'a> Builder<'a> {
             }
         }
     }
+}
+
+/// The target that a name in CMake's build directory belongs to: `CMakeFiles/TARGET.dir/…` for its
+/// objects, `CMakeFiles/TARGET` and `CMakeFiles/TARGET.util` for a target without a file.
+fn cmake_target(name: &[u8]) -> Option<String> {
+    let mut parts = name.split(|&b| b == b'/').skip_while(|part| *part != b"CMakeFiles").skip(1);
+    let part = parts.next()?;
+    let target = match part.strip_suffix(b".dir") {
+        Some(target) => target,
+        None if parts.next().is_some() => return None,
+        None => part.strip_suffix(b".util").unwrap_or(part),
+    };
+    Some(String::from_utf8_lossy(target).into_owned())
 }
 
 /// Inputs, each as it is known first: what is declared needs no depfile.

@@ -5,13 +5,12 @@
 //! build is touched.
 
 mod assign;
-mod files;
 mod graph;
 mod invocation;
 mod log;
 mod manifest;
 
-use super::{Adapter, Assign, Context};
+use super::{Adapter, Assign, Context, files};
 use crate::error::Error;
 use airtight_policy::absolute;
 use airtight_policy::build::{Graph, RunId};

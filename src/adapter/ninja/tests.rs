@@ -1,8 +1,10 @@
 //! Held against the real ninja: commands, inputs and recorded depfiles of whole projects.
 
+use super::super::files;
 use super::log::Log;
 use super::manifest::{Limits, Manifest};
 use super::*;
+use airtight_policy::build::{Action, Nature};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
@@ -206,26 +208,122 @@ fn a_project_of_cmake_with_several_configurations_means_the_same_to_ninja() {
     assert!(count > 20, "{count}");
 }
 
-#[test]
-fn a_project_of_meson_means_the_same_to_ninja() {
-    let root = project(&[
-        (
-            "meson.build",
-            "project('p', 'c')\n\
+const MESON: &[(&str, &str)] = &[
+    (
+        "meson.build",
+        "project('p', 'c')\n\
              gen = custom_target('gen', output: 'gen.h', input: 'in', capture: true,\n\
              \x20 command: ['sed', 's/x y/z/', '@INPUT@'])\n\
              lib = shared_library('lib', 'lib.c', gen)\n\
              executable('main', 'main.c', link_with: lib, c_args: ['-DT=\"a b\"'])\n\
              test('t', executable('t', 'main.c', link_with: lib, c_args: '-DT=\"\"'))\n",
-        ),
-        ("in", "#define N 1\n"),
-        ("lib.c", "#include \"gen.h\"\nint lib(void) { return N; }\n"),
-        ("main.c", "int lib(void); int main(void) { return lib() - 1 + sizeof T * 0; }\n"),
-    ]);
+    ),
+    ("in", "#define N 1\n"),
+    ("lib.c", "#include \"gen.h\"\nint lib(void) { return N; }\n"),
+    ("main.c", "int lib(void); int main(void) { return lib() - 1 + sizeof T * 0; }\n"),
+];
+
+#[test]
+fn a_project_of_meson_means_the_same_to_ninja() {
+    let root = project(MESON);
     run(root.path(), &["meson", "setup", "b"]);
     let build = root.path().join("b");
     let count = agrees_with_ninja(&build);
     assert!(count > 10, "{count}");
     run(&build, &["ninja"]);
     assert_eq!(record_agrees_with_ninja(&build), 3);
+}
+
+/// Name, nature, where it is declared.
+type Told = (String, Nature, String);
+
+/// The actions of a project.
+fn actions(root: &Path, build: &str) -> Vec<Told> {
+    let root = root.canonicalize().expect("a directory");
+    let workspace = root.as_os_str().as_bytes();
+    let directory = absolute(workspace, build.as_bytes());
+    let manifest = manifest(files::path(&directory));
+    let warn = |what: String| panic!("{what}");
+    let context = Context { workspace, warn: &warn };
+    let mut graph = Graph::default();
+    let project = graph::add(&manifest, RunId(0), &directory, b"build.ninja", &mut graph, &context);
+    project.expect("a graph");
+    let told = graph.actions.into_iter().filter(|action| action.nature != Nature::Alias);
+    let place = |action: &Action| action.declared_at.as_ref().expect("a place").to_string();
+    told.map(|action| (action.name.clone(), action.nature, place(&action))).collect()
+}
+
+#[track_caller]
+fn declares(actions: &[Told], expected: &[(&str, Nature, &str)]) {
+    for (name, nature, place) in expected {
+        let found = actions.iter().find(|(other, ..)| other == name);
+        let (_, its_nature, its_place) = found.unwrap_or_else(|| panic!("no {name}: {actions:#?}"));
+        assert_eq!((its_nature, its_place.as_str()), (nature, *place), "{name}");
+    }
+}
+
+const ALL_OF_CMAKE: &[(&str, Nature, &str)] = &[
+    ("b/gen.h", Nature::Normal, "CMakeLists.txt:3"),
+    ("b/CMakeFiles/a.dir/a.c.o", Nature::Normal, "CMakeLists.txt:4"),
+    ("b/liba.a", Nature::Normal, "CMakeLists.txt:4"),
+    ("b/CMakeFiles/b.dir/b_c.c.o", Nature::Normal, "CMakeLists.txt:5"),
+    ("b/libb.so", Nature::Normal, "CMakeLists.txt:5"),
+    ("b/CMakeFiles/main.dir/main.c.o", Nature::Normal, "CMakeLists.txt:8"),
+    ("b/main", Nature::Normal, "CMakeLists.txt:8"),
+    ("b/CMakeFiles/tool", Nature::Always, "CMakeLists.txt:10"),
+];
+
+#[test]
+fn lines_of_cmakelists_are_found() {
+    let root = project(CMAKE);
+    run(root.path(), &["cmake", "-S", ".", "-B", "b", "-G", "Ninja"]);
+    let actions = actions(root.path(), "b");
+    declares(&actions, ALL_OF_CMAKE);
+    let configures = actions.iter().filter(|(_, nature, _)| *nature == Nature::Configure);
+    assert_eq!(configures.map(|(name, ..)| name).collect::<Vec<_>>(), ["b/build.ninja"]);
+    let mut always = actions.iter().filter(|(_, nature, _)| *nature == Nature::Always);
+    let utilities = |(name, _, _): &&Told| {
+        name.ends_with(".util")
+            || name == "b/CMakeFiles/tool"
+            || name == "b/clean"
+            || name == "b/help"
+    };
+    assert_eq!(always.find(|action| !utilities(action)), None);
+}
+
+#[test]
+fn what_cmake_says_of_its_targets_goes_before_a_search() {
+    let mut files = CMAKE.to_vec();
+    let text = files[0].1.replace(
+        "add_library(a STATIC a.c)",
+        "macro(lib n)\nadd_library(${n}${none} STATIC a.c)\nendmacro()\nlib(a)",
+    );
+    files[0].1 = &text;
+    files.push(("b/.cmake/api/v1/query/codemodel-v2", ""));
+    let root = project(&files);
+    run(root.path(), &["cmake", "-S", ".", "-B", "b", "-G", "Ninja"]);
+    declares(
+        &actions(root.path(), "b"),
+        &[
+            ("b/liba.a", Nature::Normal, "CMakeLists.txt:7"),
+            ("b/libb.so", Nature::Normal, "CMakeLists.txt:8"),
+        ],
+    );
+}
+
+#[test]
+fn lines_of_meson_build_are_found() {
+    let root = project(MESON);
+    run(root.path(), &["meson", "setup", "b"]);
+    declares(
+        &actions(root.path(), "b"),
+        &[
+            ("b/gen.h", Nature::Normal, "meson.build:2"),
+            ("b/liblib.so", Nature::Normal, "meson.build:4"),
+            ("b/liblib.so.p/lib.c.o", Nature::Normal, "meson.build:4"),
+            ("b/main", Nature::Normal, "meson.build:5"),
+            ("b/main.p/main.c.o", Nature::Normal, "meson.build:5"),
+            ("b/t", Nature::Normal, "meson.build:6"),
+        ],
+    );
 }
