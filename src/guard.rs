@@ -17,6 +17,22 @@ pub(crate) fn of<'a>(
     })
 }
 
+/// The reactions of a policy that are carried out in the act, as they stand in it.
+pub(crate) fn reactions(policy: &Policy) -> Vec<String> {
+    let word = |reaction: &airtight_policy::Reaction| match reaction {
+        airtight_policy::Reaction::Deny => Some("deny"),
+        airtight_policy::Reaction::Hide => Some("hide"),
+        airtight_policy::Reaction::Kill => Some("kill"),
+        _ => None,
+    };
+    let general = word(&policy.reaction).map(|word| format!("`{word}`"));
+    let single = policy
+        .reaction_of
+        .iter()
+        .filter_map(|(rule, reaction)| word(reaction).map(|word| format!("`{word}` for {rule}")));
+    general.into_iter().chain(single).collect()
+}
+
 impl Guard for Judge<'_> {
     fn decide(&mut self, attempt: &Attempt<'_>) -> Reaction {
         let &Attempt { path, requested, kind, exists, object, own } = attempt;

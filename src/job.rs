@@ -11,6 +11,7 @@ use crate::determinism::nondeterministic;
 use crate::error::Error;
 use crate::exit::Status;
 use crate::guard;
+use crate::nested::{self, Inner, Outer};
 use crate::printer::Printer;
 use crate::recorder::{Format, Recorder};
 use crate::report::{Look, Report};
@@ -19,7 +20,7 @@ use crate::untraced;
 use airtight_cache::stats::{MissReason, NotCachedReason};
 use airtight_cache::{Hit, Miss};
 use airtight_policy::{Declaration, Depfile, Reaction, Rule, Verdict};
-use airtight_recording::{Access, Exit, HostKind, Index, Kind, Op, Recording, Sink};
+use airtight_recording::{Access, Exit, HostKind, Index, Kind, Op, Recording};
 use airtight_tracer as tracer;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -56,14 +57,21 @@ impl Job {
     /// # Errors
     /// When Airtight itself fails.
     pub(crate) fn run(mut self, config: &Config, printer: &Printer) -> Result<Status, Error> {
+        let inner = Inner::detect()?;
+        if inner.is_some() {
+            refuse_reactions(config)?;
+        }
+        let inner = inner.as_ref();
         let session = match self.stdin {
             true => None,
             false => Session::begin(&self.argv, &mut self.declaration, config, printer)?,
         };
         let Some(session) = session else {
-            return Ok(self.execute(None, config, printer)?.status);
+            return Ok(self.execute(None, inner, config, printer)?.status);
         };
         let again = self.refresh || self.recording.is_some() || self.reports.any();
+        // Whoever traces us is to see the work done.
+        let again = again || inner.is_some();
         let sampled = sampled(config);
         let found = match again || self.repeat > 1 {
             true => None,
@@ -77,7 +85,7 @@ impl Job {
                 } else if again || self.repeat > 1 {
                     session.cache.count(|counters| counters.miss(MissReason::Refreshed));
                 }
-                self.execute_and_keep(&session, known, config, printer)
+                self.execute_and_keep(&session, known, inner, config, printer)
             }
         };
         session.end(printer);
@@ -115,6 +123,7 @@ impl Job {
         mut self,
         session: &Session,
         known: Option<Hit>,
+        inner: Option<&Inner>,
         config: &Config,
         printer: &Printer,
     ) -> Result<Status, Error> {
@@ -122,7 +131,7 @@ impl Job {
         let mut left = self.repeat.max(1);
         loop {
             left -= 1;
-            let ran = self.execute(Some(session), config, printer)?;
+            let ran = self.execute(Some(session), inner, config, printer)?;
             let Some((verdict, kept, recording)) = ran.verdict else { return Ok(ran.status) };
             let sealed =
                 session.seal(&self.declaration, config, &verdict, &recording, &kept, ran.started);
@@ -160,6 +169,7 @@ impl Job {
     fn execute(
         &mut self,
         session: Option<&Session>,
+        inner: Option<&Inner>,
         config: &Config,
         printer: &Printer,
     ) -> Result<Ran, Error> {
@@ -190,7 +200,10 @@ impl Job {
             None => None,
         };
         // Before anything is deleted for a command that can't run.
-        let allowed = tracer::check(&command);
+        let allowed = match inner {
+            Some(_) => tracer::find(&command),
+            None => tracer::check(&command),
+        };
         if let Err(tracer::Error::Forbidden { what, remedy }) = &allowed
             && config.on_untraceable == OnUntraceable::Uncacheable
         {
@@ -218,7 +231,8 @@ impl Job {
             session.watch(declaration, config);
         }
         let started = SystemTime::now();
-        let outcome = trace(&command, declaration, config, &mut recording, recorder.as_mut());
+        let outcome =
+            trace(&command, declaration, inner, config, &mut recording, recorder.as_mut());
         command.stdio = Default::default();
         let kept = capture.map(Capture::finish).unwrap_or_default();
         let outcome = outcome?;
@@ -296,10 +310,13 @@ fn replay(hit: &Hit) -> Result<Status, Error> {
 fn trace(
     command: &tracer::Command,
     declaration: &Declaration,
+    inner: Option<&Inner>,
     config: &Config,
     recording: &mut Recording,
     recorder: Option<&mut Recorder>,
-) -> Result<tracer::Outcome, tracer::Error> {
+) -> Result<tracer::Outcome, Error> {
+    // Without one, an airtight within the command will say that it is traced already.
+    let mut outer = if inner.is_none() { Outer::start(&[]).ok() } else { None };
     let options = tracer::Options {
         backend: config.backend,
         timeout: config.timeout,
@@ -307,15 +324,35 @@ fn trace(
         survivors: config.policy.survivors.clone(),
         allow_io_uring: config.policy.unsafe_allow_io_uring,
         marks: Vec::new(),
+        parts: outer.as_mut().map(|outer| outer as &mut dyn tracer::Parts),
         guard: guard::of(declaration, &config.policy),
     };
-    match recorder {
-        Some(recorder) => {
-            let mut both = (recording, recorder);
-            tracer::run(command, options, &mut both)
-        }
-        None => tracer::run(command, options, recording as &mut dyn Sink),
+    let outcome = match recorder {
+        Some(recorder) => nested::record(inner, command, options, &mut (&mut *recording, recorder)),
+        None => nested::record(inner, command, options, recording),
+    };
+    if let Some(outer) = outer {
+        nested::disown(recording, outer.announced(), &declaration.workspace, config);
     }
+    outcome
+}
+
+/// Within another airtight nothing can be refused in the act: it is not ours to stop a call.
+///
+/// # Errors
+/// When the policy demands it.
+fn refuse_reactions(config: &Config) -> Result<(), Error> {
+    let reactions = guard::reactions(&config.policy);
+    if reactions.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Plain {
+        message: format!(
+            "this airtight runs within another one and can't carry out the reaction {}",
+            reactions.join(", ")
+        ),
+        hints: vec!["use the reaction `fail` here, or give the outer one this policy".to_owned()],
+    })
 }
 
 /// Says why the tree was killed: no verdict is given on an action that died of a signal.

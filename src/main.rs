@@ -19,6 +19,7 @@ mod exit;
 mod guard;
 mod job;
 mod limits;
+mod nested;
 mod output;
 mod printer;
 mod recorder;

@@ -8,6 +8,7 @@ use crate::baseline::Known;
 use crate::config::{Config, Format, Layer, OnUntraceable, flag, parse_duration};
 use crate::error::Error;
 use crate::exit::Status;
+use crate::nested;
 use crate::output::Output;
 use crate::printer::{DIM, Printer};
 use crate::report::{Look, Report};
@@ -16,6 +17,7 @@ use airtight_policy::Rule;
 use airtight_tracer as tracer;
 use std::ffi::OsString;
 use std::io::BufWriter;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -127,14 +129,15 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
         survivors: config.policy.survivors.clone(),
         allow_io_uring: config.policy.unsafe_allow_io_uring,
         marks,
+        parts: None,
         guard: None,
     };
     let mut progress = Progress::new(printer, &adapters);
-    let ran = tracer::run(&command, options, &mut progress);
+    let ran = nested::run(&command, options, &mut progress);
     let ended = Instant::now();
     progress.clear();
     let ran = match ran {
-        Err(tracer::Error::Forbidden { what, remedy })
+        Err(Error::Tracer(tracer::Error::Forbidden { what, remedy }))
             if config.on_untraceable == OnUntraceable::Uncacheable =>
         {
             printer.warning(&format!(
@@ -144,6 +147,9 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
         }
         ran => ran?,
     };
+    let (ran, airtights) = ran;
+    let workspace = config.workspace.as_os_str().as_bytes();
+    nested::disown(&mut progress.recording, &airtights, workspace, &config);
     progress.phase("reading the build's graph");
     let build = audit::attribute(&progress.recording, &asked, &config, printer);
     progress.clear();

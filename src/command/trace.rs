@@ -3,6 +3,7 @@
 use crate::config::Backend;
 use crate::error::Error;
 use crate::exit::Status;
+use crate::nested;
 use crate::printer::Printer;
 use crate::recorder::{Format, Recorder};
 use airtight_recording::Completeness;
@@ -57,7 +58,7 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     };
     let target = args.output.unwrap_or_else(|| args.format.default_name().into());
     let mut recorder = Recorder::create(&target, args.format)?;
-    let outcome = tracer::run(&command, options, &mut recorder)?;
+    let (outcome, _) = nested::run(&command, options, &mut recorder)?;
     let mut complete = outcome.completeness.is_complete();
     if let Completeness::Incomplete { reasons } = &outcome.completeness {
         printer.warning(&super::incomplete(reasons));

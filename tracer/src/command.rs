@@ -1,6 +1,6 @@
 //! The public face: what to run, how, and what came of it.
 
-use crate::Guard;
+use crate::{Guard, Parts};
 use airtight_recording::{Completeness, Exit, Sink};
 use std::ffi::OsString;
 use std::io;
@@ -48,6 +48,8 @@ pub struct Options<'a> {
     /// Names of environment variables whose values are noted of each program that is executed
     /// ([`airtight_recording::Image::env`]). No other variable is ever kept.
     pub marks: Vec<String>,
+    /// Who gives out recordings of parts of the tree while it runs.
+    pub parts: Option<&'a mut dyn Parts>,
     /// Asked before every call that names a path.
     pub guard: Option<Box<dyn Guard + 'a>>,
 }
@@ -61,6 +63,7 @@ impl Default for Options<'_> {
             survivors: Vec::new(),
             allow_io_uring: false,
             marks: Vec::new(),
+            parts: None,
             guard: None,
         }
     }

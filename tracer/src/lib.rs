@@ -2,6 +2,7 @@
 //!
 //! Linux only. This is the only crate with unsafe code, all of it in `sys/`.
 
+mod beneath;
 #[cfg(test)]
 mod bpf;
 mod command;
@@ -11,11 +12,15 @@ mod loader;
 mod log;
 mod look;
 mod mounts;
+mod parts;
 mod ptrace;
 mod start;
 mod sys;
 pub mod table;
 
+pub use beneath::{Beneath, Killed, find, run_beneath, traced_by};
 pub use command::{Backend, Command, Error, Options, Outcome, check, run};
 pub use guard::{Attempt, Guard, Reaction};
+pub use parts::{Parts, Signal};
 pub use sys::process::die_by;
+pub use sys::socket::{Peer, peer};

@@ -4,14 +4,19 @@
 use crate::table::Abi;
 use airtight_recording::{
     Access, Completeness, Event, Exit, Header, HostKind, HostNote, Image, Kind, Op, PathId, Paths,
-    ProcessId, Reason, ReasonCode, Sink, Stamp,
+    ProcessId, Reason, ReasonCode, Recording, Sink, Stamp,
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+mod part;
+
+pub(crate) use part::Part;
+use part::Parts;
 
 /// The call behind a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +59,7 @@ struct Key {
 }
 
 /// What a program was started with.
-#[derive(Default)]
+#[derive(Clone)]
 pub(crate) struct Words {
     /// Its arguments.
     pub(crate) argv: Vec<Vec<u8>>,
@@ -103,8 +108,24 @@ const STAMPED: u8 = 2;
 /// Who, what, which, and the errno.
 type NoteKey = (ProcessId, HostKind, Vec<u8>, u16);
 
+/// Where events go.
+enum Out<'a> {
+    Given(&'a mut dyn Sink),
+    /// Of a part of the tree, see [`part`].
+    Kept(Box<Recording>),
+}
+
+impl Sink for Out<'_> {
+    fn put(&mut self, event: &Event<'_>) -> io::Result<()> {
+        match self {
+            Out::Given(sink) => sink.put(event),
+            Out::Kept(recording) => recording.put(event),
+        }
+    }
+}
+
 pub(crate) struct Log<'a> {
-    sink: &'a mut dyn Sink,
+    sink: Out<'a>,
     paths: Paths,
     /// WRITTEN and STAMPED, by path number.
     marks: Vec<u8>,
@@ -115,8 +136,12 @@ pub(crate) struct Log<'a> {
     stamps: Vec<(PathId, Stamp)>,
     watched: FxHashMap<(u64, u64), Watched>,
     notes: FxHashMap<NoteKey, (u32, u64)>,
+    /// Unix socket names that were bound by these processes.
+    bound: FxHashSet<Vec<u8>>,
     reasons: Vec<Reason>,
     free: Vec<Tally>,
+    /// Parts of the tree that are recorded on their own as well.
+    parts: Parts,
 }
 
 pub(crate) fn stamp_of(stat: &libc::stat) -> Stamp {
@@ -132,7 +157,13 @@ pub(crate) fn stamp_of(stat: &libc::stat) -> Stamp {
 
 impl<'a> Log<'a> {
     pub(crate) fn new(sink: &'a mut dyn Sink, header: &Header) -> Log<'a> {
-        let mut log = Log {
+        let mut log = Log::empty(Out::Given(sink));
+        log.put(&Event::Header(header));
+        log
+    }
+
+    fn empty(sink: Out<'a>) -> Log<'a> {
+        Log {
             sink,
             paths: Paths::default(),
             marks: vec![0],
@@ -142,11 +173,11 @@ impl<'a> Log<'a> {
             stamps: Vec::new(),
             watched: FxHashMap::default(),
             notes: FxHashMap::default(),
+            bound: FxHashSet::default(),
             reasons: Vec::new(),
             free: Vec::new(),
-        };
-        log.put(&Event::Header(header));
-        log
+            parts: Parts::default(),
+        }
     }
 
     fn put(&mut self, event: &Event<'_>) {
@@ -196,20 +227,28 @@ impl<'a> Log<'a> {
         detail: impl FnOnce() -> String,
     ) {
         const MOST: usize = 100;
-        if self.reasons.len() < MOST {
-            let reason = Reason { code, detail: detail(), process };
-            if !self.reasons.contains(&reason) {
-                self.reasons.push(reason);
-            }
+        if self.parts.is_empty() && self.reasons.len() >= MOST {
+            return;
+        }
+        let reason = Reason { code, detail: detail(), process };
+        self.incomplete_part(&reason);
+        if self.reasons.len() < MOST && !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
         }
     }
 
-    /// A process is born.
-    pub(crate) fn birth(&mut self, parent: Option<ProcessId>, pid: i32) -> (ProcessId, Tally) {
+    /// A process is born; into `part`, if its parent's children are recorded on their own.
+    pub(crate) fn birth(
+        &mut self,
+        parent: Option<ProcessId>,
+        pid: i32,
+        part: Option<&Part>,
+    ) -> (ProcessId, Tally) {
         let id = ProcessId(self.processes);
         self.processes += 1;
         let seq = self.next();
         self.put(&Event::Process { id, parent, pid: pid as u32, seq });
+        self.birth_in_part(id, parent, pid, part);
         (id, self.free.pop().unwrap_or_default())
     }
 
@@ -217,6 +256,9 @@ impl<'a> Log<'a> {
     pub(crate) fn image(&mut self, process: ProcessId, exe: &[u8], words: Words, cwd: &[u8]) {
         let (exe, cwd) = (self.intern(exe), self.intern(cwd));
         let seq = self.next();
+        if let Some((part, id)) = self.part_of(process) {
+            part.at(seq).image(id, self.paths.get(exe), words.clone(), self.paths.get(cwd));
+        }
         let Words { argv, env } = words;
         self.put(&Event::Image(process, &Image { seq, exe, argv, cwd, env }));
     }
@@ -224,6 +266,9 @@ impl<'a> Log<'a> {
     /// A process has ended: its accesses are final.
     pub(crate) fn death(&mut self, process: ProcessId, tally: Tally, exit: Exit) {
         let seq = self.next();
+        if let Some((part, id)) = self.part_of(process) {
+            part.at(seq).death_kept(id, exit);
+        }
         self.flush(process, tally);
         self.put(&Event::Exit(process, seq, exit));
     }
@@ -245,7 +290,40 @@ impl<'a> Log<'a> {
     }
 
     /// Counts a fact, in the group begun last.
-    pub(crate) fn emit(&mut self, tally: &mut Tally, call: Call, fact: &Fact<'_>) -> PathId {
+    pub(crate) fn emit(
+        &mut self,
+        process: ProcessId,
+        tally: &mut Tally,
+        call: Call,
+        fact: &Fact<'_>,
+    ) {
+        if let Some((part, id)) = self.part_of(process) {
+            part.emit(self.seq, id, call, fact);
+        }
+        self.count(tally, call, fact);
+    }
+
+    /// Counts a file that was opened for reading, and keeps its stamp if this is the first time.
+    pub(crate) fn emit_read(
+        &mut self,
+        process: ProcessId,
+        tally: &mut Tally,
+        call: Call,
+        fact: &Fact<'_>,
+        stat: &libc::stat,
+    ) {
+        if let Some((part, id)) = self.part_of(process) {
+            part.emit_read(self.seq, id, call, fact, stat);
+        }
+        let path = self.count(tally, call, fact);
+        let marks = &mut self.marks[path.0 as usize];
+        if *marks == 0 && fact.object == libc::S_IFREG {
+            *marks = STAMPED;
+            self.stamps.push((path, stamp_of(stat)));
+        }
+    }
+
+    fn count(&mut self, tally: &mut Tally, call: Call, fact: &Fact<'_>) -> PathId {
         let requested = if fact.requested == fact.path { &[][..] } else { fact.requested };
         let key = Key {
             path: self.intern(fact.path),
@@ -273,20 +351,6 @@ impl<'a> Log<'a> {
         self.paths.find(path).is_some_and(|id| self.marks[id.0 as usize] & WRITTEN != 0)
     }
 
-    /// Keeps the stamp of an input at its first open.
-    pub(crate) fn stamp(&mut self, path: PathId, stat: &libc::stat) {
-        let marks = &mut self.marks[path.0 as usize];
-        if *marks == 0 {
-            *marks = STAMPED;
-            self.stamps.push((path, stamp_of(stat)));
-        }
-    }
-
-    /// Whether a stamp is still wanted for a path that was just emitted.
-    pub(crate) fn wants_stamp(&self, path: PathId) -> bool {
-        self.marks[path.0 as usize] == 0
-    }
-
     /// A file was opened for reading and writing: it is a write if it changes until the end.
     pub(crate) fn watch(
         &mut self,
@@ -297,11 +361,15 @@ impl<'a> Log<'a> {
         file: Option<OwnedFd>,
         stat: &libc::stat,
     ) {
+        if let Some((part, id)) = self.part_of(process) {
+            let file = file.as_ref().and_then(|file| file.try_clone().ok());
+            part.watch(self.seq, id, call, fact, file, stat);
+        }
         let inode = (stat.st_dev, stat.st_ino);
         let write = Fact { kind: Kind::Write, op: Op::Change, ..*fact };
         let full = self.watched.len() >= MOST_WATCHED && !self.watched.contains_key(&inode);
         let (Some(file), false) = (file, full) else {
-            self.emit(tally, call, &write);
+            self.count(tally, call, &write);
             return;
         };
         let requested = if fact.requested == fact.path { &[][..] } else { fact.requested };
@@ -332,12 +400,48 @@ impl<'a> Log<'a> {
     /// Counts a contact with the host.
     pub(crate) fn note(&mut self, process: ProcessId, kind: HostKind, detail: &[u8], errno: u16) {
         let seq = self.next();
+        if let Some((part, id)) = self.part_of(process) {
+            part.at(seq).note(id, kind, detail, errno);
+        }
+        self.count_note(process, kind, detail, errno, seq);
+    }
+
+    fn count_note(
+        &mut self,
+        process: ProcessId,
+        kind: HostKind,
+        detail: &[u8],
+        errno: u16,
+        seq: u64,
+    ) {
         let count = self.notes.entry((process, kind, detail.to_vec(), errno)).or_insert((0, seq));
         count.0 = count.0.saturating_add(1);
     }
 
+    /// A process has bound a unix socket to a name.
+    pub(crate) fn bound(&mut self, process: ProcessId, name: &[u8]) {
+        if let Some((part, id)) = self.part_of(process) {
+            part.at(self.seq).bound(id, name);
+        }
+        self.bound.insert(name.to_vec());
+    }
+
+    /// Counts a contact by socket, unless the server is one of these processes.
+    pub(crate) fn contact(&mut self, process: ProcessId, kind: HostKind, name: &[u8], errno: u16) {
+        let seq = self.next();
+        if let Some((part, id)) = self.part_of(process) {
+            part.at(seq).contact(id, kind, name, errno);
+        }
+        if !self.bound.contains(name) {
+            self.count_note(process, kind, name, errno, seq);
+        }
+    }
+
     /// Ends the recording.
-    pub(crate) fn end(mut self, mut stat: impl FnMut(&[u8]) -> Option<libc::stat>) -> Completeness {
+    pub(crate) fn end(
+        &mut self,
+        mut stat: impl FnMut(&[u8]) -> Option<libc::stat>,
+    ) -> Completeness {
         let mut watched: Vec<_> = std::mem::take(&mut self.watched).into_values().collect();
         watched.sort_by_key(|w| w.accesses[0].first);
         for w in watched {

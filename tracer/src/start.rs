@@ -20,7 +20,7 @@ fn c_string(text: &OsStr) -> Result<CString, Error> {
 /// Everything the child needs.
 pub(crate) fn plan<'a>(
     command: &Command,
-    filter: &'a [libc::sock_filter],
+    filter: Option<&'a [libc::sock_filter]>,
     no_new_privs: bool,
 ) -> Result<Plan<'a>, Error> {
     let argv = command.argv.iter().map(|a| c_string(a)).collect::<Result<Vec<_>, _>>()?;
@@ -95,17 +95,11 @@ pub(crate) fn header(command: &Command, backend: &str) -> Header {
     }
 }
 
-/// Who traces this process; 0 for nobody (proc(5), TracerPid).
-fn tracer_pid() -> u32 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
-    line.and_then(|pid| pid.trim().parse().ok()).unwrap_or(0)
-}
-
 /// Why the command never ran.
 pub(crate) fn error(failure: Failure, command: &Command) -> Error {
     let program = command.argv.first().map_or(String::new(), |a| a.to_string_lossy().into_owned());
     let system = |what: &str, source| Error::System { what: what.into(), source };
+    let tracer_pid = || crate::traced_by().ok().flatten();
     match failure {
         Failure::Fork(source) => system("starting a process", source),
         Failure::Stdio(source) => system("redirecting a standard stream", source),
@@ -113,12 +107,13 @@ pub(crate) fn error(failure: Failure, command: &Command) -> Error {
             let dir = command.cwd.as_ref().map_or(String::new(), |d| d.display().to_string());
             system(&format!("entering {dir}"), source)
         }
-        Failure::Seize(_) if tracer_pid() != 0 => Error::Forbidden {
+        Failure::Seize(_) if let Some(tracer) = tracer_pid() => Error::Forbidden {
             what: format!(
-                "this process is already traced by process {}, and Linux allows one tracer",
-                tracer_pid()
+                "this process is already traced by process {tracer}, and Linux allows one tracer"
             ),
-            remedy: "run airtight outside of strace, gdb, or another airtight".into(),
+            remedy: "run airtight outside of strace, gdb, or an airtight that can't be asked for \
+                     its recording"
+                .into(),
         },
         Failure::Seize(source) => Error::Forbidden {
             what: format!("ptrace is refused ({source})"),

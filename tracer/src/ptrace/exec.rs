@@ -204,6 +204,7 @@ impl Tracer<'_, '_> {
         let known = self.looker.name_of(viewer, format_args!("exe"), &mut exe);
         let words = self.words(tid);
         let cwd = self.cwd(tid);
+        self.inherited_by_part(tid);
         if let Some(proc) = self.procs.get_mut(&tid) {
             proc.threads = 1;
             let start = exe.iter().rposition(|b| *b == b'/').map_or(0, |i| i + 1);

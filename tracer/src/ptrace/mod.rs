@@ -5,6 +5,7 @@ mod changes;
 mod entry;
 mod exec;
 mod open;
+mod parts;
 mod place;
 mod sockets;
 mod tasks;
@@ -12,7 +13,7 @@ mod trust;
 
 use crate::command::{Command, Error, Options, Outcome};
 use crate::guard::{Attempt, Reaction};
-use crate::log::{Call, Fact, Log, why};
+use crate::log::{Call, Fact, Log, Part, why};
 use crate::look::{Base, Found, Hop, Look, Looker, Viewer};
 use crate::sys::memory::Memory;
 use crate::sys::process::{self, Signals};
@@ -21,7 +22,7 @@ use crate::sys::spawn::{self, Started};
 use crate::sys::{files, regs};
 use crate::table::{self, Abi, Row};
 use crate::{filter, start};
-use airtight_recording::{Exit, HostKind, Kind, Op, ProcessId, ReasonCode, Sink};
+use airtight_recording::{Exit, Header, HostKind, Kind, Op, ProcessId, ReasonCode, Sink};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::io;
@@ -53,6 +54,8 @@ fn row_of(nr: u64, i386: bool) -> Option<&'static Row> {
 /// The whole state of one trace.
 struct Tracer<'a, 'b> {
     options: Options<'a>,
+    /// What was known at the start.
+    header: Header,
     log: Log<'b>,
     looker: Looker,
     tasks: FxHashMap<i32, Task>,
@@ -68,8 +71,10 @@ struct Tracer<'a, 'b> {
     remounted: bool,
     /// Programs lose set-uid privilege under this trace.
     unprivileged: bool,
-    /// Unix socket names bound within the tree.
-    bound: std::collections::HashSet<Vec<u8>>,
+    /// What processes have begun to have recorded on its own, by their pid.
+    parts: FxHashMap<i32, Part>,
+    /// Who gets the facts alone that are no news to the whole tree.
+    receiver: Option<(Part, ProcessId)>,
     /// What is loaded for a file that is executed.
     loads: exec::Loads,
     places: place::Places,
@@ -95,11 +100,23 @@ fn filter_program(allow_io_uring: bool) -> Vec<libc::sock_filter> {
         .collect()
 }
 
+/// Looks at files as they are when a recording ends.
+fn stat_now() -> impl FnMut(&[u8]) -> Option<libc::stat> {
+    let mut name = Vec::new();
+    move |path| {
+        name.clear();
+        name.extend_from_slice(path);
+        name.push(0);
+        let path = std::ffi::CStr::from_bytes_with_nul(&name).ok()?;
+        files::stat(files::CWD, path, true).ok()
+    }
+}
+
 /// Whether a command could be run under ptrace: all is done but the exec.
 pub(crate) fn check(command: &Command) -> Result<(), Error> {
     let filter = filter_program(false);
     let no_new_privs = !process::has_capability(process::CAP_SYS_ADMIN);
-    let mut plan = start::plan(command, &filter, no_new_privs)?;
+    let mut plan = start::plan(command, Some(&filter), no_new_privs)?;
     start::find_program(command, &plan.candidates)?;
     plan.candidates.clear();
     let system = |source| Error::System { what: "trying whether tracing works".into(), source };
@@ -137,7 +154,7 @@ pub(crate) fn run(
     };
     let filter = filter_program(options.allow_io_uring);
     let no_new_privs = !process::has_capability(process::CAP_SYS_ADMIN);
-    let plan = start::plan(command, &filter, no_new_privs)?;
+    let plan = start::plan(command, Some(&filter), no_new_privs)?;
     let header = start::header(command, "ptrace");
     let looker = Looker::new().map_err(system("reading the mount table"))?;
     let loads = exec::Loads::new();
@@ -154,6 +171,7 @@ pub(crate) fn run(
     let mut tracer = Tracer {
         options,
         log: Log::new(sink, &header),
+        header,
         looker,
         tasks: FxHashMap::default(),
         procs: FxHashMap::default(),
@@ -164,7 +182,8 @@ pub(crate) fn run(
         generation: 0,
         remounted: false,
         unprivileged: no_new_privs || !process::has_capability(process::CAP_SYS_PTRACE),
-        bound: std::collections::HashSet::new(),
+        parts: FxHashMap::default(),
+        receiver: None,
         loads,
         places: place::Places::new(started.pid),
         trusting: std::collections::HashSet::new(),
@@ -185,7 +204,7 @@ pub(crate) fn run(
 
 impl Tracer<'_, '_> {
     fn adopt_root(&mut self, command: &Command) {
-        let (id, tally) = self.log.birth(None, self.root);
+        let (id, tally) = self.log.birth(None, self.root, None);
         let proc = Proc { id, tally, threads: 1, doubtful: false, name: Vec::new() };
         self.procs.insert(self.root, proc);
         let fs = Rc::new(RefCell::new(FsView::default()));
@@ -403,7 +422,7 @@ impl Tracer<'_, '_> {
                 maker.doubtful = true;
             }
             let (maker_id, doubtful, name) = (maker.id, maker.doubtful, maker.name.clone());
-            let (id, tally) = self.log.birth(Some(maker_id), child);
+            let (id, tally) = self.log.birth(Some(maker_id), child, self.parts.get(&tgid));
             let doubtful = doubtful || flags & libc::CLONE_NEWUSER != 0;
             self.procs.insert(child, Proc { id, tally, threads: 1, doubtful, name });
             if self.leaving.contains(&tgid) {
@@ -442,6 +461,7 @@ impl Tracer<'_, '_> {
         if let Some(proc) = self.procs.remove(&tid) {
             self.log.death(proc.id, proc.tally, exit);
         }
+        self.abandon_part(tid);
         if tid == self.root {
             self.root_exit = Some(exit);
             process::forward_to(0);
@@ -473,14 +493,7 @@ impl Tracer<'_, '_> {
             Exit::Code(255)
         });
         let timed_out = self.timed_out;
-        let mut name = Vec::new();
-        let completeness = self.log.end(|path| {
-            name.clear();
-            name.extend_from_slice(path);
-            name.push(0);
-            let path = std::ffi::CStr::from_bytes_with_nul(&name).ok()?;
-            files::stat(files::CWD, path, true).ok()
-        });
+        let completeness = self.log.end(stat_now());
         Ok(Outcome { exit, completeness, timed_out })
     }
 
@@ -656,13 +669,16 @@ impl Tracer<'_, '_> {
                 flags: 0,
                 object: libc::S_IFLNK,
             };
-            self.log.emit(&mut proc.tally, call, &fact);
+            self.log.emit(proc.id, &mut proc.tally, call, &fact);
         }
     }
 
     fn emit(&mut self, tgid: i32, call: Call, fact: &Fact<'_>) {
+        if let Some((part, id)) = &self.receiver {
+            return part.emit(self.log.now(), *id, call, fact);
+        }
         if let Some(proc) = self.procs.get_mut(&tgid) {
-            self.log.emit(&mut proc.tally, call, fact);
+            self.log.emit(proc.id, &mut proc.tally, call, fact);
         }
     }
 

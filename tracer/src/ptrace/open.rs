@@ -317,14 +317,11 @@ impl Tracer<'_, '_> {
     ) {
         let tgid = self.tasks[&tid].tgid;
         let Some(proc) = self.procs.get_mut(&tgid) else { return };
-        let path = self.log.emit(&mut proc.tally, call, fact);
-        if fact.object != libc::S_IFREG {
-            return;
+        if let Some((part, id)) = &self.receiver {
+            return part.emit_read(self.log.now(), *id, call, fact, stat);
         }
-        if self.log.wants_stamp(path) {
-            self.log.stamp(path, stat);
-        }
-        if and_writing {
+        self.log.emit_read(proc.id, &mut proc.tally, call, fact, stat);
+        if and_writing && fact.object == libc::S_IFREG {
             let file = self.looker.open_of(tid, format_args!("fd/{fd}"), libc::O_PATH).ok();
             self.log.watch(proc.id, &mut proc.tally, call, fact, file, stat);
         }
@@ -423,18 +420,23 @@ impl Tracer<'_, '_> {
     /// Descriptors that were open before the trace, without those that `command` replaces.
     pub(super) fn inherited(&mut self, command: &Command) {
         let root = self.root;
-        let Ok(list) = std::fs::read_dir(format!("/proc/{root}/fd")) else { return };
-        let mut numbers: Vec<i32> =
-            list.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-        numbers.sort_unstable();
         let kept = |fd: &i32| {
             let stream = usize::try_from(*fd).ok().and_then(|fd| command.stdio.get(fd));
             stream.is_none_or(Option::is_none)
         };
-        for fd in numbers.into_iter().filter(kept) {
+        for fd in descriptors(root).into_iter().filter(kept) {
             self.taken(root, fd, Op::Inherited, Call::KERNEL);
         }
     }
+}
+
+/// The open descriptors of a process, in order.
+pub(super) fn descriptors(pid: i32) -> Vec<i32> {
+    let Ok(list) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let mut numbers: Vec<i32> =
+        list.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 /// Whether an open follows a link in the last place.

@@ -131,7 +131,14 @@ impl Tracer<'_, '_> {
                 let follow = !matches!(decoder, Decoder::Bind { .. });
                 self.look(tid, Base::Cwd, follow, &mut p.looks[0]);
             }
-            Some(Address::Abstract(name)) => p.looks[1].text = name,
+            Some(Address::Abstract(name)) => {
+                if let Decoder::Connect { .. } = decoder
+                    && self.part_signal(tid, &name)
+                {
+                    return Ok(None);
+                }
+                p.looks[1].text = name;
+            }
             Some(Address::Internet(text)) => {
                 p.looks[1].text = text.into_bytes();
                 p.existed = true;
@@ -176,11 +183,11 @@ impl Tracer<'_, '_> {
                         object: libc::S_IFSOCK,
                     };
                     self.emit(tgid, p.call(), &fact);
-                    self.bound.insert(p.looks[0].path.clone());
+                    self.log.bound(id, &p.looks[0].path);
                 } else if named {
                     self.emit_probe(tgid, p.call(), &p.looks[0], Op::Stat, errno, 0);
                 } else if errno == 0 && !p.existed {
-                    self.bound.insert(p.looks[1].text.clone());
+                    self.log.bound(id, &p.looks[1].text);
                 } else if p.existed {
                     self.log.note(id, HostKind::Network, &p.looks[1].text, errno);
                 }
@@ -191,9 +198,7 @@ impl Tracer<'_, '_> {
                 }
                 let name = if named { &p.looks[0].path } else { &p.looks[1].text };
                 let kind = if p.existed { HostKind::Network } else { HostKind::UnixSocket };
-                if !self.bound.contains(name) {
-                    self.log.note(id, kind, name, errno);
-                }
+                self.log.contact(id, kind, name, errno);
             }
         }
         Ok(())

@@ -8,7 +8,9 @@ pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod ptrace;
 pub(crate) mod regs;
+pub(crate) mod socket;
 pub(crate) mod spawn;
+pub(crate) mod wait;
 pub(crate) mod watch;
 
 use std::io;

@@ -182,6 +182,31 @@ impl Drop for MoreDescriptors {
     }
 }
 
+/// As long as this lives, processes below this one that lose their parent become its children
+/// (prctl(2), PR_SET_CHILD_SUBREAPER).
+pub(crate) struct Reaper {
+    before: libc::c_ulong,
+}
+
+impl Reaper {
+    pub(crate) fn begin() -> io::Result<Reaper> {
+        let mut before: libc::c_int = 0;
+        // SAFETY: the kernel writes one int to a live one; integers otherwise.
+        unsafe {
+            check(i64::from(libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut before)))?;
+            check(i64::from(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1 as libc::c_ulong)))?;
+        }
+        Ok(Reaper { before: libc::c_ulong::from(before != 0) })
+    }
+}
+
+impl Drop for Reaper {
+    fn drop(&mut self) {
+        // SAFETY: integers only.
+        unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, self.before) };
+    }
+}
+
 /// Names the process that signals are forwarded to; 0 for none.
 pub(crate) fn forward_to(pid: i32) {
     ROOT.store(pid, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Starts the root process: forked, seized, filtered, then executed.
+//! Starts the root process: forked, seized, filtered, then executed; or a plain one.
 
 use super::process::Signals;
 use super::{check, ptrace};
@@ -18,7 +18,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) cwd: Option<CString>,
     /// What becomes of descriptors 0, 1 and 2.
     pub(crate) stdio: [Option<Arc<OwnedFd>>; 3],
-    pub(crate) filter: &'a [libc::sock_filter],
+    /// None for a plain child, which is not seized either.
+    pub(crate) filter: Option<&'a [libc::sock_filter]>,
     /// Whether the filter can be installed only with NO_NEW_PRIVS.
     pub(crate) no_new_privs: bool,
 }
@@ -102,7 +103,9 @@ pub(crate) fn start(plan: &Plan<'_>, signals: &Signals) -> Result<Started, Failu
         }
         pid => {
             drop(report_write);
-            if let Err(error) = ptrace::seize(pid) {
+            if plan.filter.is_some()
+                && let Err(error) = ptrace::seize(pid)
+            {
                 // The child reads end of file instead of the word to go, and exits.
                 drop(go_write);
                 // SAFETY: reaps our own child; no status is asked for.
@@ -133,10 +136,10 @@ fn child(
         // The parent could not seize us, and says so itself.
         return (STEP_FILTER, libc::EPERM);
     }
-    let program = libc::sock_fprog {
-        len: plan.filter.len() as libc::c_ushort,
-        filter: plan.filter.as_ptr().cast_mut(),
-    };
+    let program = plan.filter.map(|filter| libc::sock_fprog {
+        len: filter.len() as libc::c_ushort,
+        filter: filter.as_ptr().cast_mut(),
+    });
     // SAFETY: all pointers are to NUL-terminated strings and NULL-terminated lists that live in
     // the plan; prctl and seccomp get integers and live structures of the right types.
     unsafe {
@@ -160,7 +163,9 @@ fn child(
         // SPEC_ALLOW: on older kernels a filter turns speculation mitigations on, which the
         // untraced command does not have.
         let (mode, flags) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW);
-        if libc::syscall(libc::SYS_seccomp, mode, flags, &raw const program) != 0 {
+        if let Some(program) = &program
+            && libc::syscall(libc::SYS_seccomp, mode, flags, std::ptr::from_ref(program)) != 0
+        {
             return (STEP_FILTER, errno());
         }
         let mut worst = libc::ENOENT;

@@ -1,0 +1,194 @@
+//! Runs a command beneath the tracer that already traces this process: as a plain child, with the
+//! same start, signals, time limit and grace as [`crate::run`] has. What it does is recorded by
+//! that tracer ([`crate::Parts`]).
+
+use crate::command::{Command, Error, Options};
+use crate::start;
+use crate::sys::process::{self, Signals};
+use crate::sys::spawn::{self, Started};
+use crate::sys::wait::{self, Wait};
+use airtight_recording::Exit;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// What came of a command that was run beneath another's trace.
+#[derive(Clone, Debug)]
+pub struct Beneath {
+    /// How the root process ended.
+    pub exit: Exit,
+    /// Its pid.
+    pub pid: u32,
+    /// Whether the time limit ended it.
+    pub timed_out: bool,
+    /// What outlived the root process and the grace, and was killed for it.
+    pub killed: Vec<Killed>,
+}
+
+/// A process that outlived the command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Killed {
+    /// Its pid.
+    pub pid: u32,
+    /// The file name of its program.
+    pub name: String,
+}
+
+/// Who traces this process: the id of its process; none if nobody does.
+///
+/// # Errors
+/// When /proc can't be read.
+pub fn traced_by() -> io::Result<Option<u32>> {
+    match number("/proc/self/status", "TracerPid:")? {
+        0 => Ok(None),
+        thread => number(&format!("/proc/{thread}/status"), "Tgid:").map(Some),
+    }
+}
+
+fn number(file: &str, name: &str) -> io::Result<u32> {
+    let text = std::fs::read_to_string(file)?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|number| number.trim().parse().ok())
+        .ok_or_else(|| io::Error::other(format!("{file} has no {name} line")))
+}
+
+/// Looks for the program of a command, as [`crate::check`] does where it can trace.
+///
+/// # Errors
+/// When it is missing or can't be executed.
+pub fn find(command: &Command) -> Result<(), Error> {
+    let plan = start::plan(command, None, false)?;
+    start::find_program(command, &plan.candidates)
+}
+
+/// Runs a command to its end, and to that of everything it left behind. Of `options`, the time
+/// limit, the grace and the survivors count.
+///
+/// # Errors
+/// When the command could not be started.
+pub fn run_beneath(command: &Command, options: &Options<'_>) -> Result<Beneath, Error> {
+    let system = |what: &str| {
+        let what = what.to_owned();
+        move |source| Error::System { what, source }
+    };
+    let plan = start::plan(command, None, false)?;
+    let signals = Signals::install().map_err(system("installing signal handlers"))?;
+    // Whoever loses its parent becomes our child, so that nothing gets out of sight.
+    let _reaper = process::Reaper::begin().map_err(system("becoming a subreaper"))?;
+    let mut started =
+        spawn::start(&plan, &signals).map_err(|failure| start::error(failure, command))?;
+    let mut watch = Watch {
+        options,
+        root: started.pid,
+        exit: None,
+        deadline: None,
+        ending: false,
+        timed_out: false,
+        killed: Vec::new(),
+    };
+    if let Some(limit) = options.timeout {
+        watch.set(limit);
+    }
+    process::forward_to(started.pid);
+    watch.follow().map_err(system("waiting for the command"))?;
+    watch.finish(&mut started, command)
+}
+
+/// Waits for a command.
+struct Watch<'a, 'b> {
+    options: &'a Options<'b>,
+    root: i32,
+    exit: Option<Exit>,
+    deadline: Option<Instant>,
+    /// What is left is being killed.
+    ending: bool,
+    timed_out: bool,
+    killed: Vec<Killed>,
+}
+
+impl Watch<'_, '_> {
+    fn set(&mut self, limit: Duration) {
+        self.deadline = Some(Instant::now() + limit);
+        process::alarm(limit.max(Duration::from_millis(1)));
+    }
+
+    fn follow(&mut self) -> io::Result<()> {
+        loop {
+            match wait::child()? {
+                Wait::Ended(pid, exit) if pid == self.root => {
+                    self.exit = Some(exit);
+                    process::forward_to(0);
+                    if !self.ending {
+                        self.set(self.options.grace);
+                    }
+                }
+                Wait::Stopped(pid, signal) if pid == self.root => process::stop_self(signal),
+                Wait::Ended(..) | Wait::Stopped(..) | Wait::Interrupted => {}
+                Wait::NoChildren => return Ok(()),
+            }
+            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                self.ending = true;
+                self.timed_out |= self.exit.is_none();
+            }
+            if self.ending && !self.end_rest() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Kills what is left and may not live on; false when there is nothing of that kind.
+    fn end_rest(&mut self) -> bool {
+        let mut some = false;
+        for (pid, name) in descendants() {
+            if !self.timed_out && self.options.survivors.contains(&name) {
+                continue;
+            }
+            some = true;
+            process::kill(pid, libc::SIGKILL);
+            let killed = Killed { pid: pid as u32, name };
+            if !self.timed_out && !self.killed.iter().any(|known| known.pid == killed.pid) {
+                self.killed.push(killed);
+            }
+        }
+        some || self.exit.is_none()
+    }
+
+    fn finish(self, started: &mut Started, command: &Command) -> Result<Beneath, Error> {
+        if let Some(failure) = started.failure() {
+            return Err(start::error(failure, command));
+        }
+        let exit = self.exit.unwrap_or(Exit::Code(255));
+        let pid = self.root as u32;
+        Ok(Beneath { exit, pid, timed_out: self.timed_out, killed: self.killed })
+    }
+}
+
+/// The living processes below this one, with the file names of their programs.
+fn descendants() -> Vec<(i32, String)> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let all: Vec<(i32, i32)> = pids.filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let mut found = vec![std::process::id() as i32];
+    let mut next = 0;
+    while let Some(&maker) = found.get(next) {
+        found.extend(all.iter().filter(|(_, parent)| *parent == maker).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    found.into_iter().skip(1).map(|pid| (pid, name(pid))).collect()
+}
+
+/// The parent of a process that has not ended.
+fn parent(pid: i32) -> Option<i32> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // proc_pid_stat(5): pid (name) state ppid; the name may hold anything.
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut rest = std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
+    match rest.next()? {
+        "Z" | "X" => None,
+        _ => rest.next()?.parse().ok(),
+    }
+}
+
+fn name(pid: i32) -> String {
+    let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    exe.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
