@@ -9,6 +9,15 @@ pub struct Dependencies {
     pub inputs: Vec<Vec<u8>>,
 }
 
+/// One rule of a depfile. Names are bytes as written, unescaped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// What stands before its colon.
+    pub targets: Vec<Vec<u8>>,
+    /// What stands after it.
+    pub inputs: Vec<Vec<u8>>,
+}
+
 /// A depfile that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
@@ -33,6 +42,26 @@ pub fn parse(text: &[u8]) -> Result<Dependencies, DepfileError> {
     let mut out = Dependencies::default();
     let mut phony: Vec<Vec<u8>> = Vec::new();
     let mut seen = rustc_hash::FxHashSet::default();
+    for Rule { targets, inputs } in rules(text)? {
+        if inputs.is_empty() {
+            phony.extend(targets);
+        } else {
+            out.targets.extend(targets);
+        }
+        out.inputs.extend(inputs.into_iter().filter(|input| seen.insert(input.clone())));
+    }
+    // A rule without prerequisites is phony if its target is somebody's input, else it is a
+    // target that depends on nothing.
+    out.targets.extend(phony.into_iter().filter(|name| !seen.contains(name)));
+    Ok(out)
+}
+
+/// Reads the same text rule by rule, with each input as often as it is named.
+///
+/// # Errors
+/// When a line names files and has no colon.
+pub fn rules(text: &[u8]) -> Result<Vec<Rule>, DepfileError> {
+    let mut rules = Vec::new();
     let mut lexer = Lexer { text, at: 0, line: 1 };
     loop {
         let line = lexer.line;
@@ -52,20 +81,13 @@ pub fn parse(text: &[u8]) -> Result<Dependencies, DepfileError> {
         if colon && targets.is_empty() {
             return Err(DepfileError { line, message: "no target before `:`" });
         }
-        if inputs.is_empty() {
-            phony.extend(targets);
-        } else {
-            out.targets.extend(targets);
+        if colon {
+            rules.push(Rule { targets, inputs });
         }
-        out.inputs.extend(inputs.into_iter().filter(|input| seen.insert(input.clone())));
         if ended {
-            break;
+            return Ok(rules);
         }
     }
-    // A rule without prerequisites is phony if its target is somebody's input, else it is a
-    // target that depends on nothing.
-    out.targets.extend(phony.into_iter().filter(|name| !seen.contains(name)));
-    Ok(out)
 }
 
 enum Token {

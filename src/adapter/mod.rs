@@ -8,6 +8,7 @@
 mod attribute;
 mod cmake;
 mod files;
+mod make;
 mod meson;
 mod ninja;
 
@@ -98,5 +99,5 @@ impl Child<'_> {
 
 /// All build systems that are known.
 pub(crate) fn all() -> Vec<Box<dyn Adapter>> {
-    vec![Box::new(ninja::Ninja)]
+    vec![Box::new(make::Make), Box::new(ninja::Ninja)]
 }

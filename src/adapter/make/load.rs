@@ -1,0 +1,281 @@
+//! Learns what make knows, and joins it with what the recording saw.
+
+use super::assign::Assignment;
+use super::database;
+use super::description::{Description, Facts};
+use super::flags::meaning;
+use super::history::{self, Past, Runs, variable};
+use super::query::{Answer, Environment, Query, QueryError};
+use super::{FLAGS, LEVEL, MARK};
+use crate::adapter::{Assign, Context};
+use crate::error::Error;
+use airtight_policy::build::{Graph, RunId};
+use airtight_recording::{ProcessId, Recording};
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::num::NonZero;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
+
+/// The way out of every error here.
+const WAY_OUT: &str = "`--adapter none` audits the processes alone";
+
+/// What tells one description from another.
+type Key = (PathBuf, Vec<Vec<u8>>);
+
+/// One question: a description, some goals, and who asked first.
+struct Asked<'a> {
+    key: Key,
+    run: &'a Past<'a>,
+    /// How many runs of make it was within.
+    depth: usize,
+}
+
+pub(super) fn load(
+    recording: &Recording,
+    ids: &[RunId],
+    graph: &mut Graph,
+    context: &Context<'_>,
+) -> Result<Box<dyn Assign>, Error> {
+    let runs = history::runs(recording, graph, ids);
+    let parents = parents(recording, &runs);
+    let mut descriptions: BTreeMap<Key, Description> = BTreeMap::new();
+    let mut questions: BTreeMap<(Key, &[Vec<u8>]), Asked<'_>> = BTreeMap::new();
+    for run in runs.values() {
+        let key = key(run);
+        let description = descriptions
+            .entry(key.clone())
+            .or_insert_with(|| Description::new(&run.directory, &run.call.makefiles));
+        description.runs.push(run.id);
+        if description.gone {
+            continue;
+        }
+        if run.call.makefiles.iter().any(|name| name == b"-" || name.starts_with(b"/dev/")) {
+            let directory = run.directory.display();
+            (context.warn)(format!(
+                "{directory}: a makefile that make read from a pipe can't be read again; what its \
+                 targets depend on is not known"
+            ));
+            description.gone = true;
+            continue;
+        }
+        let depth = depth(run.id, &parents);
+        questions.entry((key.clone(), &run.call.goals)).or_insert(Asked { key, run, depth });
+    }
+
+    let questions: Vec<Asked<'_>> = questions.into_values().collect();
+    let deepest = questions.iter().map(|asked| asked.depth).max().unwrap_or(0);
+    // What a make hands to those within it is known once it was asked.
+    let mut environments: HashMap<RunId, Known> = HashMap::new();
+    for depth in 0..=deepest {
+        let level: Vec<_> = questions.iter().filter(|asked| asked.depth == depth).collect();
+        let queries: Vec<Query> = level
+            .iter()
+            .map(|asked| {
+                let base = environment_for(asked.run, &parents, &runs, &environments);
+                query(recording, asked.run, base)
+            })
+            .collect();
+        for ((asked, query), answer) in level.iter().zip(&queries).zip(ask_all(&queries)) {
+            let Some(description) = descriptions.get_mut(&asked.key) else { continue };
+            let answer = answer.map_err(|error| failed(asked.run, &error))?;
+            let database = database::parse(&answer.text);
+            check(asked.run, &answer, &database, context)?;
+            description.rules.join(database);
+            let base = query.environment.clone();
+            environments.insert(asked.run.id, Known { base, recipes: answer.environments });
+        }
+    }
+    let facts = Facts::new(recording, &runs);
+    let mut assignment = Assignment::default();
+    for description in descriptions.into_values() {
+        description.add(graph, &facts, context, &mut assignment);
+    }
+    assignment.settle(&facts);
+    Ok(Box::new(assignment))
+}
+
+/// The environments that a make and its recipes have.
+struct Known {
+    base: Environment,
+    recipes: HashMap<Vec<u8>, Environment>,
+}
+
+/// Two runs with one key read the same makefiles in the same way.
+fn key(run: &Past<'_>) -> Key {
+    let call = &run.call;
+    let mut rest = vec![b"-f".to_vec()];
+    rest.extend(call.makefiles.iter().cloned());
+    rest.push(b"--".to_vec());
+    rest.extend(call.options.iter().cloned());
+    rest.extend(call.assignments.iter().cloned());
+    for name in ["MAKEFLAGS", "GNUMAKEFLAGS"] {
+        rest.push(meaning(variable(run.image, name).unwrap_or_default()));
+    }
+    (run.directory.clone(), rest)
+}
+
+/// The run that each run was started by, with the mark of the recipe that did.
+type Parents = HashMap<RunId, (RunId, Option<Vec<u8>>)>;
+
+fn parents(recording: &Recording, runs: &Runs<'_>) -> Parents {
+    let mut started: HashMap<ProcessId, RunId> = HashMap::new();
+    for run in runs.values() {
+        started.extend(run.children.iter().map(|&child| (child, run.id)));
+    }
+    let mut parents = Parents::new();
+    for run in runs.values() {
+        let mut at = Some(run.process);
+        while let Some(process) = at.and_then(|id| recording.processes.get(id.0 as usize)) {
+            if let Some(&parent) = started.get(&process.id) {
+                let image = process.images.first();
+                let mark = image.and_then(|image| variable(image, MARK)).map(<[u8]>::to_vec);
+                parents.insert(run.id, (parent, mark));
+                break;
+            }
+            at = process.parent.filter(|parent| parent.0 < process.id.0);
+        }
+    }
+    parents
+}
+
+fn depth(run: RunId, parents: &Parents) -> usize {
+    std::iter::successors(parents.get(&run), |(parent, _)| parents.get(parent)).count()
+}
+
+/// The environment to ask in the place of a run: that of the recipe it was started by.
+fn environment_for(
+    run: &Past<'_>,
+    parents: &Parents,
+    runs: &Runs<'_>,
+    known: &HashMap<RunId, Known>,
+) -> Environment {
+    let mut id = run.id;
+    while let Some((parent, mark)) = parents.get(&id) {
+        // Only the first of several equal runs was asked.
+        let asked = known.get(parent).or_else(|| {
+            let parent = runs.get(parent)?;
+            let same = |other: &&Past<'_>| {
+                known.contains_key(&other.id)
+                    && other.call.goals == parent.call.goals
+                    && key(other) == key(parent)
+            };
+            known.get(&runs.values().find(same)?.id)
+        });
+        if let Some(asked) = asked {
+            let recipe = mark.as_ref().and_then(|mark| asked.recipes.get(mark));
+            return recipe.unwrap_or(&asked.base).clone();
+        }
+        id = *parent;
+    }
+    std::env::vars_os().collect()
+}
+
+fn query(recording: &Recording, run: &Past<'_>, mut environment: Environment) -> Query {
+    const OWN: [&str; 7] =
+        ["MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", LEVEL, MARK, "MAKE_RESTARTS", "MAKE_TERMOUT"];
+    environment.retain(|(name, _)| !OWN.iter().any(|own| name == own));
+    let mut set = |name: &str, value: Vec<u8>| {
+        environment.push((name.into(), OsString::from_vec(value)));
+    };
+    if let Some(level) = variable(run.image, LEVEL) {
+        set(LEVEL, level.to_vec());
+    }
+    let flags = |name| meaning(variable(run.image, name).unwrap_or_default());
+    set("MAKEFLAGS", flags("MAKEFLAGS"));
+    set("GNUMAKEFLAGS", [FLAGS.as_bytes(), &flags("GNUMAKEFLAGS")].join(&b' '));
+    let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
+    let name = run.image.argv.first().map_or(b"make".as_slice(), Vec::as_slice);
+    Query {
+        program: path(recording.path(run.image.exe)),
+        name: OsStr::from_bytes(name).to_owned(),
+        directory: path(recording.path(run.image.cwd)),
+        arguments: run.call.arguments(),
+        environment,
+        shell: history::shell(recording, run),
+    }
+}
+
+/// Asks all, some at a time; the answers are in order.
+fn ask_all(queries: &[Query]) -> Vec<Result<Answer, QueryError>> {
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(queries.len());
+    let next = Mutex::new(queries.iter().enumerate());
+    let mut answers: Vec<_> = thread::scope(|scope| {
+        let work = || {
+            let mut answers = Vec::new();
+            loop {
+                // A poisoned lock is one whose holder panicked; the iterator is still good.
+                let task = next.lock().unwrap_or_else(|lock| lock.into_inner()).next();
+                let Some((index, query)) = task else { return answers };
+                answers.push((index, query.ask()));
+            }
+        };
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+    });
+    answers.sort_by_key(|&(index, _)| index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+fn failed(run: &Past<'_>, error: &dyn std::fmt::Display) -> Error {
+    Error::Plain {
+        message: format!(
+            "{}: make can't be asked what its targets depend on: {error}",
+            run.directory.display()
+        ),
+        hints: vec![WAY_OUT.to_owned()],
+    }
+}
+
+/// Tells what is wrong with an answer.
+fn check(
+    run: &Past<'_>,
+    answer: &Answer,
+    database: &database::Database,
+    context: &Context<'_>,
+) -> Result<(), Error> {
+    let complaint = || {
+        let first = answer.errors.lines().find(|line| line.contains("***"));
+        first.or_else(|| answer.errors.lines().last()).unwrap_or("it printed nothing").to_owned()
+    };
+    let directory = run.directory.display();
+    let Some(version) = database.version else {
+        let complaint = complaint();
+        return Err(failed(run, &format!("it is no GNU make, or it failed: {complaint}")));
+    };
+    if version < (4, 0) {
+        let (major, minor) = version;
+        (context.warn)(format!(
+            "{directory}: GNU make {major}.{minor} does not tell which target a process works for \
+             (4.0 and newer do); they are told apart by what they write"
+        ));
+    }
+    // A make that stopped before it knew its goals had nothing to run in the build either.
+    if database.files.is_empty() && !run.children.is_empty() {
+        return Err(failed(run, &complaint()));
+    }
+    if answer.status == Some(2) && answer.errors.contains("Stop.") {
+        (context.warn)(format!(
+            "{directory}: make stopped when it was asked what its targets depend on, so some of it \
+             may be missing: {}",
+            complaint()
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a makefile sets a shell that nobody can replace, so that asking make would run recipes.
+pub(super) fn keeps_its_shell(makefile: &Path) -> bool {
+    let Ok(text) = std::fs::read(makefile) else { return false };
+    text.split(|&byte| byte == b'\n').any(|line| {
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let overrides = words.by_ref().take(2).any(|word| word == b"override");
+        overrides
+            && words.next().is_some_and(|word| {
+                let end = word.iter().position(|byte| b":?!+=".contains(byte));
+                matches!(&word[..end.unwrap_or(word.len())], b"SHELL" | b".SHELLFLAGS")
+            })
+    })
+}

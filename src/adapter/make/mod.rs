@@ -1,0 +1,86 @@
+//! GNU make, and CMake's and automake's makefiles.
+//!
+//! make itself tells which target each of its children works for: it exports a variable that it
+//! expands for every recipe ([`MARK`]). What it knows of the targets it prints afterwards, asked
+//! with a shell that executes no recipe ([`query`]).
+
+mod assign;
+mod database;
+mod depfiles;
+mod description;
+mod flags;
+mod history;
+mod load;
+mod names;
+mod query;
+mod recipes;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use super::{Adapter, Assign, Context};
+use crate::error::Error;
+use airtight_policy::build::{Graph, RunId};
+use airtight_recording::{Image, Recording};
+use std::ffi::OsString;
+
+/// The variable that names the target a process works for: `LEVEL:MEMBER:TARGET`, with make's
+/// `MAKELEVEL`, and a member if the target is an archive.
+const MARK: &str = "AIRTIGHT_TARGET";
+/// How deep make is within makes.
+const LEVEL: &str = "MAKELEVEL";
+
+/// What makes make export [`MARK`]. `GNUMAKEFLAGS` is read by the first make alone; it hands
+/// the words down in `MAKEFLAGS`, where makefiles look for letters: the words beside `--eval=…`
+/// must have no small ones.
+const FLAGS: &str = "--eval=export\\ AIRTIGHT_TARGET=$$(MAKELEVEL):$$%:$$@";
+
+/// GNU make.
+pub(crate) struct Make;
+
+impl Adapter for Make {
+    fn name(&self) -> &'static str {
+        "make"
+    }
+
+    fn environment(&self, own: &dyn Fn(&str) -> Option<OsString>) -> Vec<(OsString, OsString)> {
+        let mut flags = own("GNUMAKEFLAGS").unwrap_or_default();
+        if !flags.is_empty() {
+            flags.push(" ");
+        }
+        flags.push(FLAGS);
+        vec![("GNUMAKEFLAGS".into(), flags)]
+    }
+
+    fn marks(&self) -> &'static [&'static str] {
+        &[MARK, LEVEL, "MAKEFLAGS", "GNUMAKEFLAGS"]
+    }
+
+    fn is_run(&self, recording: &Recording, image: &Image) -> bool {
+        is_make(recording.path(image.exe))
+            && !flags::Call::parse(image.argv.get(1..).unwrap_or_default()).informs
+    }
+
+    fn load(
+        &self,
+        recording: &Recording,
+        runs: &[RunId],
+        graph: &mut Graph,
+        context: &Context<'_>,
+    ) -> Result<Box<dyn Assign>, Error> {
+        load::load(recording, runs, graph, context)
+    }
+}
+
+/// Whether a program is make by its name: `make`, `gmake`, `gnumake`, `remake`, with a version.
+fn is_make(exe: &[u8]) -> bool {
+    let name = exe.rsplit(|&byte| byte == b'/').next().unwrap_or(exe);
+    // As wrappers of Nix call the real program.
+    let name = name.strip_suffix(b"-wrapped").unwrap_or(name);
+    let name = name.strip_prefix(b".").unwrap_or(name);
+    let prefixes: [&[u8]; 4] = [b"make", b"gmake", b"gnumake", b"remake"];
+    prefixes.iter().any(|prefix| {
+        let version = |rest: &[u8]| rest.iter().all(|byte| b"-.0123456789".contains(byte));
+        name.strip_prefix(*prefix).is_some_and(version)
+    })
+}
