@@ -104,32 +104,23 @@ impl Assignment {
 
 /// The owners of the children of one run.
 fn children(run: &Past<'_>, known: &Known, facts: &Facts<'_>) -> Vec<(ProcessId, Owner)> {
+    let reading = reading(run, facts);
     let mut owners = Vec::new();
     // From the last to the first, since what `$(shell …)` in a recipe works for is told by what
     // make starts next: it expands a recipe just before it starts it.
     let mut next: Option<ActionId> = None;
-    let targets = run
-        .children
-        .iter()
-        .filter(|child| matches!(facts.purposes.get(child), Some((_, Purpose::Target(_)))));
-    let first_target = targets.copied().next();
-    for &child in run.children.iter().rev() {
+    for (&child, reading) in run.children.iter().zip(reading).rev() {
         let owner = match facts.purposes.get(&child) {
             Some((_, Purpose::Target(target))) => {
-                let action = known.action(run.id, target);
-                next = action;
-                action.map(Owner::Action)
+                next = known.action(run.id, target);
+                next.map(Owner::Action)
             }
             Some((_, Purpose::Itself)) => Some(Owner::Tool(run.id)),
             Some((_, Purpose::Shell)) => {
-                let parsing = first_target.is_none_or(|first| child < first);
-                let command = || {
-                    let process = &facts.recording.processes[child.0 as usize];
-                    process.images.first().map(recipes::command).unwrap_or_default()
-                };
-                // Before the first recipe it is nearly always parsing.
+                let process = &facts.recording.processes[child.0 as usize];
+                let command = || process.images.first().map(recipes::command).unwrap_or_default();
                 let action = next.filter(|&action| {
-                    !parsing || recipes::calls_shell(known.recipe(action), &command())
+                    !reading || recipes::calls_shell(known.recipe(action), &command())
                 });
                 Some(action.map_or(Owner::Parsing(run.id), Owner::Action))
             }
@@ -138,6 +129,24 @@ fn children(run: &Past<'_>, known: &Known, facts: &Facts<'_>) -> Vec<(ProcessId,
         owners.extend(owner.map(|owner| (child, owner)));
     }
     owners
+}
+
+/// Which children of a run were started before the first recipe was: when make starts, and again
+/// when it has remade a makefile and executes itself again.
+fn reading(run: &Past<'_>, facts: &Facts<'_>) -> Vec<bool> {
+    let process = &facts.recording.processes[run.process.0 as usize];
+    let mut again = process.images.iter().map(|image| image.seq).peekable();
+    let mut reading = true;
+    let mut found = Vec::new();
+    for child in &run.children {
+        let born = facts.recording.processes[child.0 as usize].start;
+        while again.next_if(|&began| began <= born).is_some() {
+            reading = true;
+        }
+        found.push(reading);
+        reading &= !matches!(facts.purposes.get(child), Some((_, Purpose::Target(_))));
+    }
+    found
 }
 
 impl Assign for Assignment {

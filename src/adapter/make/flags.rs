@@ -120,13 +120,12 @@ impl Call {
     }
 
     fn option(&mut self, letter: u8, value: &[u8]) {
-        let with_value = |option: &[u8]| [option, value].concat();
         match letter {
             b'h' | b'v' => self.informs = true,
             b'C' => self.directories.push(value.to_vec()),
             b'f' => self.makefiles.push(value.to_vec()),
-            b'I' => self.options.push(with_value(b"-I")),
-            b'E' if !is_ours(value) => self.options.push(with_value(b"--eval=")),
+            b'I' => self.options.extend([b"-I".to_vec(), value.to_vec()]),
+            b'E' if !is_ours(value) => self.options.push([b"--eval=", value].concat()),
             b'e' | b'r' | b'R' => self.options.push(vec![b'-', letter]),
             _ => {}
         }

@@ -76,8 +76,7 @@ fn past<'a>(recording: &Recording, id: RunId, process: &Process, image: &'a Imag
         .iter()
         .fold(start.to_owned(), |directory, next| directory.join(OsStr::from_bytes(next)));
     let ours = |name| variable(image, name).is_some_and(|value| contains(value, MARK.as_bytes()));
-    let next = process.images.iter().map(|image| image.seq).find(|&seq| seq > image.seq);
-    let end = next.or(process.exit.map(|(seq, _)| seq)).unwrap_or(u64::MAX);
+    let end = process.exit.map_or(u64::MAX, |(seq, _)| seq);
     Past {
         id,
         process: process.id,

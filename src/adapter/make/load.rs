@@ -10,9 +10,10 @@ use super::{FLAGS, LEVEL, MARK};
 use crate::adapter::{Assign, Context};
 use crate::error::Error;
 use airtight_policy::build::{Graph, RunId};
-use airtight_recording::{ProcessId, Recording};
-use std::collections::{BTreeMap, HashMap};
+use airtight_recording::{Kind, ProcessId, Recording};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::io::Read as _;
 use std::num::NonZero;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,9 @@ use std::thread;
 
 /// The way out of every error here.
 const WAY_OUT: &str = "`--adapter none` audits the processes alone";
+
+/// How many bytes of a makefile are searched.
+const LARGEST_MAKEFILE: u64 = 4 << 20;
 
 /// What tells one description from another.
 type Key = (PathBuf, Vec<Vec<u8>>);
@@ -41,6 +45,7 @@ pub(super) fn load(
 ) -> Result<Box<dyn Assign>, Error> {
     let runs = history::runs(recording, graph, ids);
     let parents = parents(recording, &runs);
+    let makefiles = makefiles(recording, &runs);
     let mut descriptions: BTreeMap<Key, Description> = BTreeMap::new();
     let mut questions: BTreeMap<(Key, &[Vec<u8>]), Asked<'_>> = BTreeMap::new();
     for run in runs.values() {
@@ -60,6 +65,15 @@ pub(super) fn load(
             ));
             description.gone = true;
             continue;
+        }
+        if let Some(makefile) = makefiles.get(&run.process).and_then(|read| keeps_its_shell(read)) {
+            return Err(failed(
+                run,
+                &format!(
+                    "{} says `override SHELL`, so its recipes would be run",
+                    makefile.display()
+                ),
+            ));
         }
         let depth = depth(run.id, &parents);
         questions.entry((key.clone(), &run.call.goals)).or_insert(Asked { key, run, depth });
@@ -266,16 +280,41 @@ fn check(
     Ok(())
 }
 
-/// Whether a makefile sets a shell that nobody can replace, so that asking make would run recipes.
-pub(super) fn keeps_its_shell(makefile: &Path) -> bool {
-    let Ok(text) = std::fs::read(makefile) else { return false };
-    text.split(|&byte| byte == b'\n').any(|line| {
-        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let overrides = words.by_ref().take(2).any(|word| word == b"override");
-        overrides
-            && words.next().is_some_and(|word| {
-                let end = word.iter().position(|byte| b":?!+=".contains(byte));
-                matches!(&word[..end.unwrap_or(word.len())], b"SHELL" | b".SHELLFLAGS")
-            })
+/// What each make itself read.
+fn makefiles(recording: &Recording, runs: &Runs<'_>) -> HashMap<ProcessId, Vec<PathBuf>> {
+    let makes: HashSet<ProcessId> = runs.values().map(|run| run.process).collect();
+    let mut read: HashMap<ProcessId, Vec<PathBuf>> = HashMap::new();
+    for access in recording.accesses.iter().filter(|a| a.kind == Kind::Read && a.errno == 0) {
+        if makes.contains(&access.process) {
+            let path = Path::new(OsStr::from_bytes(recording.path(access.path)));
+            read.entry(access.process).or_default().push(path.to_owned());
+        }
+    }
+    read
+}
+
+/// The makefile among these that sets a shell which nobody can replace.
+fn keeps_its_shell(files: &[PathBuf]) -> Option<&PathBuf> {
+    files.iter().find(|path| {
+        let mut text = Vec::new();
+        let file = std::fs::File::open(path);
+        let read = file.and_then(|file| file.take(LARGEST_MAKEFILE).read_to_end(&mut text));
+        read.is_ok() && text.split(|&byte| byte == b'\n').any(overrides_shell)
     })
+}
+
+fn overrides_shell(line: &[u8]) -> bool {
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    // `export override` is the same as `override export`.
+    let mut known = [b"override".as_slice(), b"export", b"define"].to_vec();
+    let mut overrides = false;
+    for word in words.by_ref() {
+        let Some(at) = known.iter().position(|known| *known == word) else {
+            let end = word.iter().position(|byte| b":?!+=".contains(byte));
+            let name = &word[..end.unwrap_or(word.len())];
+            return overrides && matches!(name, b"SHELL" | b".SHELLFLAGS");
+        };
+        overrides |= known.remove(at) == b"override";
+    }
+    false
 }

@@ -22,7 +22,7 @@ use super::{Adapter, Assign, Context};
 use crate::error::Error;
 use airtight_policy::build::{Graph, RunId};
 use airtight_recording::{Image, Recording};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 /// The variable that names the target a process works for: `LEVEL:MEMBER:TARGET`, with make's
 /// `MAKELEVEL`, and a member if the target is an archive.
@@ -44,12 +44,16 @@ impl Adapter for Make {
     }
 
     fn environment(&self, own: &dyn Fn(&str) -> Option<OsString>) -> Vec<(OsString, OsString)> {
-        let mut flags = own("GNUMAKEFLAGS").unwrap_or_default();
-        if !flags.is_empty() {
-            flags.push(" ");
-        }
-        flags.push(FLAGS);
-        vec![("GNUMAKEFLAGS".into(), flags)]
+        let own = own("GNUMAKEFLAGS").unwrap_or_default();
+        let bytes = own.as_encoded_bytes();
+        // The first word may be letters without a dash, and then has to stay the first. Behind
+        // `--` there are only variables.
+        let first = bytes.split(|&byte| byte == b' ').next().unwrap_or_default();
+        let letters = !first.is_empty() && !first.starts_with(b"-") && !first.contains(&b'=');
+        let ours = OsString::from(FLAGS);
+        let words = if letters { [own, ours] } else { [ours, own] };
+        let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        vec![("GNUMAKEFLAGS".into(), words.join(OsStr::new(" ")))]
     }
 
     fn marks(&self) -> &'static [&'static str] {

@@ -1,0 +1,6 @@
+//! The parsers, on what make prints and on anything else. Whole builds are audited in
+//! `tests/audit/make`.
+
+mod database;
+mod flags;
+mod recipes;
