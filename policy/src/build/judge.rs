@@ -2,7 +2,7 @@
 
 use super::deeds::Deeds;
 use super::edges::Edges;
-use super::graph::{ActionId, Nature};
+use super::graph::{ActionId, Nature, Via};
 use super::order::Order;
 use super::parts::{Parts, Slot};
 use super::taint::Taint;
@@ -13,8 +13,8 @@ use crate::evidence;
 use crate::finding::Finding;
 use crate::judge::{Case, Judge, ending};
 use crate::name::{absolute, below, printable};
-use crate::policy::{Date, Policy};
-use crate::rules::Rule;
+use crate::policy::{Date, Policy, Severity};
+use crate::rules::{self, Rule};
 use crate::scopes::Scopes;
 use crate::source::Place;
 use crate::suppress::Suppressions;
@@ -56,6 +56,7 @@ pub fn judge(
         tools: parts.tools(),
         workspace: &build.workspace,
         apart: &apart(build, &edges),
+        places: &places(&edges),
         failed: &exits.iter().map(|exit| *exit != Some(Exit::Code(0))).collect::<Vec<_>>(),
     };
     let scopes = Scopes::new(policy, &absolute(b"/", &build.workspace), Some(&build.home), None);
@@ -121,6 +122,19 @@ fn apart(build: &Build, edges: &Edges<'_>) -> Vec<bool> {
     (0..runs.len() as u32).map(apart).collect()
 }
 
+/// The directories in which something is built: where a run stands that has more to do than to
+/// call others.
+fn places<'b>(edges: &Edges<'b>) -> Vec<&'b [u8]> {
+    let builds =
+        |&run: &u32| edges.actions_of(run).iter().any(|&id| edges.nature(id) == Nature::Normal);
+    let runs = (0..edges.graph.runs.len() as u32).filter(builds);
+    let mut places: Vec<&[u8]> =
+        runs.map(|run| edges.path(edges.graph.runs[run as usize].cwd)).collect();
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
 /// The judgement while it is made.
 struct Court<'c, 'b, 'r> {
     build: &'b Build,
@@ -163,7 +177,10 @@ impl<'b> Court<'_, 'b, '_> {
         let declaration = self.declaration(slot);
         let member = Member::new(self.world, slot);
         let judge = Judge::within(&declaration, self.policy, &self.scopes, &member);
-        let (case, _) = judge.examine(&part.recording, exit);
+        let (mut case, _) = judge.examine(&part.recording, exit);
+        if self.options.unused_inputs && member.is_normal() && exit == Some(Exit::Code(0)) {
+            self.unused_inputs(slot, &mut case);
+        }
         self.taint.note(self.world, slot, &case.tree, &part.whole);
         let Case { findings, uncacheable, .. } = case;
         self.findings.extend(findings);
@@ -171,6 +188,27 @@ impl<'b> Court<'_, 'b, '_> {
         reasons.extend(uncacheable);
         if !reasons.is_empty() {
             self.reasons.insert(slot, reasons);
+        }
+    }
+
+    /// Inputs that the description names, and that the action never touched. Names that are no
+    /// files, and files that are there to order actions only, are not meant to be touched.
+    fn unused_inputs(&self, slot: Slot, case: &mut Case<'_>) {
+        let edges = self.world.edges;
+        let normal = |&maker: &u32| edges.nature(maker) == Nature::Normal;
+        let named = edges.inputs(slot).filter(|(_, via)| *via == Via::Declared);
+        let files = named.map(|(id, _)| id).filter(|&id| {
+            let makers = edges.makers(id);
+            (makers.is_empty() || makers.iter().any(normal))
+                && self.world.deeds.exists(edges.path(id)) == Some(true)
+        });
+        let files: Vec<&[u8]> = files.map(|id| edges.path(id)).collect();
+        let before = case.findings.len();
+        rules::over::unused(case, &files);
+        for finding in case.findings.iter_mut().skip(before) {
+            // Whoever asks for them wants to see them.
+            finding.severity = finding.severity.max(Severity::Note);
+            finding.reaction = self.policy.reaction(finding.rule, finding.severity);
         }
     }
 

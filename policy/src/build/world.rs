@@ -30,6 +30,8 @@ pub(super) struct World<'w, 'b, 'r> {
     pub(super) workspace: &'w [u8],
     /// For each run whether it builds in a directory apart from its sources.
     pub(super) apart: &'w [bool],
+    /// The directories in which something is built.
+    pub(super) places: &'w [&'b [u8]],
     /// Which slots failed.
     pub(super) failed: &'w [bool],
 }
@@ -219,10 +221,9 @@ impl<'w, 'b, 'r> Member<'w, 'b, 'r> {
 
     /// Whether a path lies in the sources of a build that keeps them apart.
     fn among_sources(&self, path: &[u8]) -> bool {
-        let runs = &self.world.edges.graph.runs;
         let Some(run) = self.world.order.run(self.slot) else { return false };
         self.world.apart.get(run as usize) == Some(&true)
-            && !runs.iter().any(|run| below(path, self.world.edges.path(run.cwd)).is_some())
+            && !self.world.places.iter().any(|place| below(path, place).is_some())
     }
 
     /// Another action whose source this is, as the description has it.
@@ -238,14 +239,16 @@ impl<'w, 'b, 'r> Member<'w, 'b, 'r> {
 
     /// The action that made what this one removed, or that declares it.
     fn owner(&self, path: &[u8]) -> Option<Producer> {
-        let made = self
-            .makers(path)
-            .find(|(_, relation)| !matches!(relation, Relation::Within | Relation::Around));
+        let own = self.world.deeds.of(path).iter().find(|deed| deed.slot == self.slot)?;
+        let made = self.makers(path).find(|(deed, relation)| {
+            !matches!(relation, Relation::Within | Relation::Around)
+                // To clean up what an earlier build left is what some actions are for.
+                && (self.role == Role::Normal || deed.first < own.first)
+        });
         if let Some((deed, relation)) = made {
             return Some(self.world.producer(deed.slot, order_of(relation), Part::Output));
         }
         if self.role != Role::Normal {
-            // To clean up is what some actions are for.
             return None;
         }
         let id = self.world.edges.find(path)?;

@@ -54,6 +54,13 @@ pub(crate) fn check(case: &mut Case<'_>) {
     if judge.policy.severity(Rule::U001) == Severity::Record || judge.neighbours.whole() {
         return;
     }
+    let declared = judge.declared.files.iter().chain(&judge.declared.directories);
+    let declared: Vec<&[u8]> = declared.map(Vec::as_slice).collect();
+    unused(case, &declared);
+}
+
+/// Of `declared` what nobody touched.
+pub(crate) fn unused(case: &mut Case<'_>, declared: &[&[u8]]) {
     let mut used: FxHashSet<Vec<u8>> = FxHashSet::default();
     for (id, facts) in case.tree.all_facts() {
         if facts.seen() == NEVER && !facts.inherited.happened() {
@@ -65,15 +72,7 @@ pub(crate) fn check(case: &mut Case<'_>) {
             used.extend(case.tree.names_on_the_way(name, &mut Vec::new()));
         }
     }
-    let unused: Vec<Vec<u8>> = judge
-        .declared
-        .files
-        .iter()
-        .chain(&judge.declared.directories)
-        .filter(|path| !used.contains(*path))
-        .cloned()
-        .collect();
-    for path in unused {
-        case.found_path(Rule::U001, &path);
+    for path in declared.iter().filter(|path| !used.contains(**path)) {
+        case.found_path(Rule::U001, path);
     }
 }

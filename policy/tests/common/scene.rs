@@ -26,6 +26,7 @@ pub struct Scene {
 /// One process at work.
 pub struct Worker<'s> {
     scene: &'s mut Scene,
+    /// Its number.
     pub id: ProcessId,
 }
 
@@ -250,6 +251,11 @@ impl Scene {
 }
 
 impl Worker<'_> {
+    /// The whole scene, to let others work.
+    pub fn scene(&mut self) -> &mut Scene {
+        self.scene
+    }
+
     pub fn add(&mut self, kind: Kind, op: Op, path: &str) -> &mut Access {
         let seq = self.scene.tick();
         let path = match path.starts_with('/') {
