@@ -16,7 +16,7 @@ pub(crate) fn survive_file_size() {
 }
 
 /// Whether our parent has us ignore a signal. Then the action is to ignore it too.
-fn is_ignored(signal: i32) -> bool {
+pub(crate) fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());

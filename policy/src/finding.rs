@@ -9,6 +9,7 @@ use base64::Engine as _;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use std::cmp::{Ordering, Reverse};
+use std::fmt;
 
 /// A path as bytes. In JSON `"path": text`, or `"path_b64"` where it is not UTF-8.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +67,40 @@ pub struct Related {
     pub place: Option<Place>,
 }
 
+/// What came of the attempt to prove a stale dependency: the file was made newer, and the build
+/// tool asked whether it would rebuild what reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Confirmation {
+    /// What came of it.
+    pub result: Proof,
+    /// What was asked, or why nothing could be; for people.
+    pub how: String,
+}
+
+/// See [`Confirmation`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// The tool would leave the target as it is, although the file is newer.
+    Proven,
+    /// The tool would rebuild it.
+    NotReproduced,
+    /// It could not be tried.
+    NotTried,
+}
+
+/// `proven`, `not reproduced`, `not tried`, and how.
+impl fmt::Display for Confirmation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let result = match self.result {
+            Proof::Proven => "proven",
+            Proof::NotReproduced => "not reproduced",
+            Proof::NotTried => "not tried",
+        };
+        write!(f, "{result}: {}", self.how)
+    }
+}
+
 /// One rule broken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -114,6 +149,9 @@ pub struct Finding {
     /// Whether a failed action looked for a file that another action makes: told first, because
     /// it is often the cause.
     pub missing_generated: bool,
+    /// Whether the build tool was seen to miss a change of the file; none if nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Confirmation>,
     /// Bytes that tell it from other findings without using the place of the workspace.
     #[serde(skip)]
     pub(crate) fingerprint: String,

@@ -251,6 +251,7 @@ impl<'a> Judge<'a> {
             group,
             enforced: false,
             missing_generated: false,
+            confirmed: None,
             fingerprint: String::new(),
         }
     }

@@ -36,7 +36,7 @@ pub use declaration::{Declaration, Depfile, Environment, Flavour};
 pub use dependencies::{Dependency, InputRoots, Need, Seen};
 pub use digests::{ActionDigest, RecordingDigest};
 pub use enforcer::{Answer, Attempt, Enforcer, enforces};
-pub use finding::{Evidence, Finding, PathBytes, Related, Step};
+pub use finding::{Confirmation, Evidence, Finding, PathBytes, Proof, Related, Step};
 pub use judge::{Judge, judge};
 pub use name::{absolute, display, printable};
 pub use pattern::{Pattern, PatternError};

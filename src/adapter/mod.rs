@@ -53,6 +53,31 @@ pub(crate) trait Adapter {
         graph: &mut Graph,
         context: &Context<'_>,
     ) -> Result<Box<dyn Assign>, Error>;
+
+    /// Asks the tool whether it would leave `target` (absolute) as it is, were it run again as it
+    /// was in `run`. Nothing is built, and no file changes.
+    ///
+    /// # Errors
+    /// When the tool can't be asked or does not know the target.
+    fn up_to_date(
+        &self,
+        recording: &Recording,
+        graph: &Graph,
+        run: RunId,
+        target: &[u8],
+    ) -> Result<UpToDate, Error> {
+        let _ = (recording, graph, run, target);
+        Err(Error::plain(format!("{} can't be asked", self.name())))
+    }
+}
+
+/// What a build tool says of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UpToDate {
+    /// Whether it would leave it as it is.
+    pub(crate) yes: bool,
+    /// What it was asked with, for people: `ninja -n a.o`.
+    pub(crate) command: String,
 }
 
 /// What an adapter may know of the place.

@@ -1,6 +1,6 @@
 //! A saved audit, made ready to be judged again.
 
-use super::{Asked, Choice, Saved, attribute, judge};
+use super::{Asked, Choice, Saved, attribute, confirm, judge};
 use crate::action::Declared;
 use crate::config::{Config, Origin};
 use crate::error::Error;
@@ -90,5 +90,18 @@ impl Again {
     ) -> Result<BuildVerdict, Error> {
         let Again { recording, build, asked, config } = self;
         judge(recording, build, asked, config, unused_inputs, baseline)
+    }
+
+    /// Tries to prove the stale dependencies in a verdict on it; see [`confirm`].
+    ///
+    /// # Errors
+    /// When signals can't be watched.
+    pub(crate) fn confirm(
+        &self,
+        verdict: &mut BuildVerdict,
+        printer: &Printer,
+    ) -> Result<Option<i32>, Error> {
+        let adapters = self.asked.adapter.adapters();
+        confirm(verdict, &self.recording, &self.build, &adapters, printer)
     }
 }

@@ -154,6 +154,7 @@ fn check(head: &Head, recording: &Recording) -> Result<(), &'static str> {
     let run = |id: RunId| (id.0 as usize) < graph.runs.len();
     let process = |id: ProcessId| (id.0 as usize) < recording.processes.len();
     let sound = |sound: bool, what| if sound { Ok(()) } else { Err(what) };
+    sound(head.build.workspace.starts_with(b"/"), "the workspace has no absolute name")?;
     sound(!graph.actions.is_empty(), "it has no action")?;
     for node in &graph.actions {
         sound(node.outputs.iter().all(|id| path(*id)), "an output has no name")?;
@@ -178,3 +179,6 @@ fn check(head: &Head, recording: &Recording) -> Result<(), &'static str> {
     sound(sorted, "owners are out of order")?;
     sound(!head.loaded || attribution.covers(recording), "a process has no owner")
 }
+
+#[cfg(test)]
+mod tests;

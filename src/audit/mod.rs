@@ -1,10 +1,12 @@
 //! Whole builds: what was recorded, the build's own graph, and the judgement on both.
 
 mod again;
+mod confirm;
 pub(crate) mod file;
 mod progress;
 
 pub(crate) use again::Again;
+pub(crate) use confirm::confirm;
 pub(crate) use file::{Head, Saved};
 pub(crate) use progress::Progress;
 

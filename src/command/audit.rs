@@ -59,6 +59,10 @@ pub(crate) struct Args {
     /// Tell declared inputs that no action read (U001)
     #[arg(long)]
     unused_inputs: bool,
+    /// Prove stale dependencies: make the file newer for a moment, and ask the build tool whether
+    /// it would rebuild what reads it
+    #[arg(long)]
+    confirm: bool,
     /// Kill the build after this time: 90s, 5m, 1h or none
     #[arg(long, value_name = "TIME")]
     timeout: Option<String>,
@@ -159,10 +163,11 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
         loaded: build.is_ok(),
         build: audit::command_alone(&progress.recording, &config),
     };
+    let mut interrupted = None;
     let verdict = build.and_then(|build| {
         head.build = build;
         progress.phase("judging");
-        let verdict = audit::judge(
+        let mut verdict = audit::judge(
             &progress.recording,
             &head.build,
             &asked,
@@ -171,6 +176,10 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
             baseline.as_ref(),
         );
         progress.clear();
+        if let (true, Ok(verdict)) = (args.confirm, &mut verdict) {
+            let recording = &progress.recording;
+            interrupted = audit::confirm(verdict, recording, &head.build, &adapters, printer)?;
+        }
         verdict
     });
     let told = verdict.and_then(|verdict| {
@@ -211,6 +220,9 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     }
     let verdict = told?;
     saved?;
+    if let Some(signal) = interrupted {
+        return Ok(Status::Signal(signal));
+    }
     Ok(audit::outcome(&verdict).status(ran.exit))
 }
 

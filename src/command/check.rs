@@ -35,6 +35,10 @@ pub(crate) struct Args {
     /// Tell declared inputs that no action of an audit read (U001)
     #[arg(long)]
     unused_inputs: bool,
+    /// Prove stale dependencies: make the file newer for a moment, and ask the build tool whether
+    /// it would rebuild what reads it
+    #[arg(long)]
+    confirm: bool,
     #[command(flatten)]
     reports: Reports,
     #[command(flatten)]
@@ -52,6 +56,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
     let for_audits = [
         ("--saved-graph", args.saved_graph),
         ("--unused-inputs", args.unused_inputs),
+        ("--confirm", args.confirm),
         ("--baseline", args.known.is_given()),
     ];
     if let Some((flag, _)) = for_audits.into_iter().find(|(_, given)| *given) {
@@ -83,9 +88,13 @@ fn check_audit(args: &Args, saved: Saved, printer: &Printer) -> Result<Status, E
     let path = &args.recording;
     let again = Again::new(saved, path, &args.declared, args.saved_graph, config, printer)?;
     let baseline = args.known.load(&again.config)?;
-    let verdict = again.judge(args.unused_inputs, baseline.as_ref())?;
+    let mut verdict = again.judge(args.unused_inputs, baseline.as_ref())?;
+    let interrupted = match args.confirm {
+        true => again.confirm(&mut verdict, printer)?,
+        false => None,
+    };
     let Again { recording, build, config, .. } = &again;
     let report = Report::build(&verdict, build, Look::of(config, printer)).of(recording);
     args.reports.tell(&report, config, printer, Stream::Output)?;
-    Ok(audit::outcome(&verdict).linted())
+    Ok(interrupted.map_or_else(|| audit::outcome(&verdict).linted(), Status::Signal))
 }

@@ -74,6 +74,9 @@ fn issue(report: &Report<'_>, finding: &Finding, nth: u32) -> Issue {
 /// One line: GitLab shows no others.
 fn description(finding: &Finding) -> String {
     let mut text = format!("{} by {}; {}", finding.message, finding.action, finding.effect);
+    if let Some(proof) = &finding.confirmed {
+        text += &format!("; {proof}");
+    }
     if let Some(fix) = finding.fix.lines().next() {
         text += "; fix: ";
         text += fix;

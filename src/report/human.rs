@@ -4,8 +4,8 @@ use super::group::Group;
 use super::words::{self, safe};
 use super::{Report, SHOWN, Subject, chain, commas, deed, times};
 use crate::printer::{DIM, GOOD, STRONG};
-use airtight_policy::Place;
 use airtight_policy::build::{BuildVerdict, Unattributed};
+use airtight_policy::{Place, Proof};
 use std::fmt::{self, Write as _};
 
 /// How many names of a kind are shown in one group.
@@ -99,9 +99,28 @@ fn findings(text: &mut String, report: &Report<'_>, group: &Group<'_>) -> fmt::R
         lines.line("see", &safe(&format!("{}{}", related.what, place.unwrap_or_default())))?;
     }
     lines.line("effect", &safe(&first.effect))?;
+    lines.line("proof", &safe(&proof(group)))?;
     lines.line("fix", &fixes(report, group))?;
     text.push('\n');
     Ok(())
+}
+
+/// What came of the attempts to prove the findings of a group.
+fn proof(group: &Group<'_>) -> String {
+    let all: Vec<_> = group.findings.iter().filter_map(|f| f.confirmed.as_ref()).collect();
+    let Some(first) = all.first() else { return String::new() };
+    if all.len() == 1 {
+        return first.to_string();
+    }
+    let counts = [
+        (Proof::Proven, "proven"),
+        (Proof::NotReproduced, "not reproduced"),
+        (Proof::NotTried, "not tried"),
+    ]
+    .map(|(result, word)| (all.iter().filter(|c| c.result == result).count(), word));
+    let told = counts.iter().filter(|(count, _)| *count > 0);
+    let told: Vec<String> = told.map(|(count, word)| format!("{count} {word}")).collect();
+    format!("{}; the first: {first}", told.join(", "))
 }
 
 /// The lines to paste, each once.

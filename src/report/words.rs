@@ -52,7 +52,8 @@ pub(super) fn story(finding: &Finding) -> String {
         let place = related.place.as_ref().map(|place| format!(" at {place}"));
         lines.push(safe(&format!("see: {}{}", related.what, place.unwrap_or_default())));
     }
-    for (label, text) in [("effect", &finding.effect), ("fix", &finding.fix)] {
+    let proof = finding.confirmed.as_ref().map(ToString::to_string).unwrap_or_default();
+    for (label, text) in [("effect", &finding.effect), ("proof", &proof), ("fix", &finding.fix)] {
         for line in text.lines() {
             lines.push(format!("{label}: {}", safe(line)));
         }

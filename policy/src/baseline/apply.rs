@@ -97,6 +97,7 @@ fn unused(entry: &Entry, ended: bool, command: &str, policy: &Policy) -> Finding
         group: Rule::U003.to_string(),
         enforced: false,
         missing_generated: false,
+        confirmed: None,
         fingerprint: String::new(),
     };
     finding.seal();

@@ -66,6 +66,7 @@ fn finding(rule: Rule, action: &str, path: impl AsRef<[u8]>) -> Finding {
         group: String::new(),
         enforced: false,
         missing_generated: false,
+        confirmed: None,
         fingerprint: String::new(),
     };
     finding.seal();

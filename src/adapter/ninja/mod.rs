@@ -5,12 +5,13 @@
 //! build is touched.
 
 mod assign;
+mod confirm;
 mod graph;
 mod invocation;
 mod log;
 mod manifest;
 
-use super::{Adapter, Assign, Context, files};
+use super::{Adapter, Assign, Context, UpToDate, files};
 use crate::error::Error;
 use airtight_policy::absolute;
 use airtight_policy::build::{Graph, RunId};
@@ -66,6 +67,16 @@ impl Adapter for Ninja {
             loaded.runs.insert(run, project);
         }
         Ok(Box::new(loaded))
+    }
+
+    fn up_to_date(
+        &self,
+        recording: &Recording,
+        graph: &Graph,
+        run: RunId,
+        target: &[u8],
+    ) -> Result<UpToDate, Error> {
+        confirm::up_to_date(recording, graph, run, target)
     }
 }
 
