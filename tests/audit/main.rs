@@ -2,4 +2,5 @@
 //! itself; `support` lays out projects and reads reports.
 
 mod command;
+mod ninja;
 mod support;

@@ -312,6 +312,11 @@ impl<'a> Builder<'a> {
             }
             outputs.extend(said.outputs.iter().map(|output| intern(output)));
         }
+        // ninja writes the response file, and runs the edge again when its content changes.
+        let rspfile = self.file(edge, b"rspfile")?;
+        if !rspfile.is_empty() {
+            inputs.add(self.intern(&rspfile), Via::Declared);
+        }
         let depfile = self.file(edge, b"depfile")?;
         for input in self.discovered(edge, &outputs, &depfile)? {
             inputs.add(input, Via::Depfile);
