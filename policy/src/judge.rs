@@ -6,8 +6,8 @@ use crate::declared::{Declared, Roles};
 use crate::digests::RecordingDigest;
 use crate::evidence;
 use crate::finding::{Finding, Related};
-use crate::fix::{self, Fix};
-use crate::name::{display, relative};
+use crate::fix::{self, Fix, Target};
+use crate::name::display;
 use crate::neighbours::Neighbours;
 use crate::policy::{Date, Policy, Severity};
 use crate::producers::{Part, Producers};
@@ -243,9 +243,7 @@ impl<'a> Judge<'a> {
             related,
             effect: format!("{}{}", if blocks { "not cached; " } else { "" }, fill(effect)),
             fix: match doc.line {
-                Some(Fix::Environment) => {
-                    fix::line(self.declaration.flavour, Fix::Environment, subject)
-                }
+                Some(Fix::Environment) => fix::variable(self.declaration.flavour, subject),
                 _ => doc.fix.to_owned(),
             },
             group,
@@ -262,9 +260,16 @@ impl<'a> Judge<'a> {
         let mut finding = self.finding(hit, &display(path, workspace));
         finding.about(path, workspace, hit.producer.as_ref().map(|p| p.action.as_str()));
         if let Some(line) = hit.rule.doc().line {
-            let name = relative(path, &self.declared.cwd, workspace);
-            let text = crate::name::printable(&name);
-            finding.fix = fix::line(self.declaration.flavour, line, &text);
+            let target = Target {
+                workspace,
+                cwd: &self.declared.cwd,
+                output: self.declared.outputs.first().map_or(b"", Vec::as_slice),
+                work: self.neighbours.work(),
+            };
+            let line = fix::line(self.declaration.flavour, line, path, &target);
+            if !line.is_empty() {
+                finding.fix = line;
+            }
         }
         finding
     }

@@ -1,6 +1,7 @@
 //! What the rest of a build has to do with the paths that one action touches.
 
 use crate::classify::{Change, Hit};
+use crate::fix::Work;
 use crate::producers::{Order, Part, Producer, Producers};
 use crate::rules::Rule;
 use std::fmt::Debug;
@@ -23,6 +24,11 @@ pub(crate) trait Neighbours: Debug {
     /// (the end of the recording, outputs that are missing at the end) is judged elsewhere.
     fn whole(&self) -> bool {
         false
+    }
+
+    /// What the action does, for the words of its description.
+    fn work(&self) -> Work {
+        Work::Command
     }
 
     /// Whether anything at all may be known of `path`.

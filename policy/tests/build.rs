@@ -54,6 +54,7 @@ fn order_only_is_no_dependency() {
     let finding = &scene.verdict().findings[0];
     assert_eq!(finding.message, "undeclared read of cfg.h, which is known as order-only");
     assert!(finding.effect.contains("is built first"), "{}", finding.effect);
+    assert_eq!(finding.fix, "b.o: cfg.h");
 }
 
 #[test]
@@ -741,4 +742,33 @@ fn equal_builds_give_equal_bytes() {
         serde_json::to_string(&scene.verdict()).expect("JSON")
     };
     assert_eq!(make(), make());
+}
+
+#[test]
+fn what_a_baseline_accepts_can_be_published() {
+    use airtight_policy::{Date, Policy, Source, baseline::Baseline};
+    let mut scene = Scene::new();
+    let a = scene.rule(&["a"], &["x"]);
+    let b = scene.rule(&["b"], &["a"]);
+    scene.does(a, |w| {
+        w.read("x").read("undeclared").create("a");
+    });
+    scene.does(b, |w| {
+        w.read("a").create("b");
+    });
+    let told = |cacheable: bool| {
+        let text = format!(
+            "[[accepted]]\nrule = 'R001'\npath = '$WORKSPACE/undeclared'\nreason = 'never changes'\n\
+             cacheable = {cacheable}\n"
+        );
+        let baseline = Baseline::parse(Source { name: "b.toml", text: &text }).expect("good");
+        let (build, _) = scene.build();
+        let mut verdict = scene.verdict();
+        let today = Some(Date { year: 2026, month: 6, day: 1 });
+        baseline.apply(&mut verdict, &build, &Policy::default(), today);
+        assert_eq!((verdict.findings.len(), verdict.actions[1].findings), (0, 0));
+        verdict.actions.iter().map(|action| action.uncacheable.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(true), [0, 0, 0]);
+    assert_eq!(told(false), [0, 1, 1]);
 }

@@ -5,8 +5,7 @@ use crate::build::{Build, BuildVerdict};
 use crate::finding::{Finding, PathBytes, Related};
 use crate::policy::{Date, Policy};
 use crate::rules::Rule;
-use crate::verdict::{Counts, KnownBy, Suppressed};
-use rustc_hash::FxHashMap;
+use crate::verdict::{KnownBy, Suppressed};
 
 impl Baseline {
     /// Moves the findings that an entry covers to [`BuildVerdict::suppressed`], and adds a U003 for
@@ -20,11 +19,9 @@ impl Baseline {
         today: Option<Date>,
     ) {
         let standings = self.standings(verdict, build, today);
-        let mut moved: FxHashMap<String, u32> = FxHashMap::default();
         let mut left = Vec::new();
         for (at, mut finding) in std::mem::take(&mut verdict.findings).into_iter().enumerate() {
             if let Some(entry) = standings.covered[at].map(|entry| &self.entries[entry]) {
-                *moved.entry(finding.action.clone()).or_default() += 1;
                 verdict.suppressed.push(known(finding, entry));
                 continue;
             }
@@ -35,25 +32,15 @@ impl Baseline {
             }
             left.push(finding);
         }
-        for action in &mut verdict.actions {
-            if let Some(moved) = moved.remove(&action.name) {
-                action.findings = action.findings.saturating_sub(moved);
-            }
-        }
         let command = build.graph.actions.first().map_or("", |action| action.name.as_str());
         for (entry, standing) in self.entries.iter().zip(&standings.entries) {
             if standing.is_stale() {
                 left.push(unused(entry, standing.ended, command, policy));
             }
         }
-        left.sort_by(|a, b| {
-            let key = |f: &Finding| (!f.missing_generated, std::cmp::Reverse(f.severity), f.rule);
-            key(a).cmp(&key(b)).then_with(|| {
-                (&a.action, &a.path, &a.subject).cmp(&(&b.action, &b.path, &b.subject))
-            })
-        });
+        left.sort_by(Finding::compare);
         verdict.findings = left;
-        verdict.counts = Counts::of(&verdict.findings, &verdict.suppressed);
+        verdict.weigh(policy);
     }
 }
 

@@ -3,9 +3,9 @@
 use super::deeds::Deeds;
 use super::edges::Edges;
 use super::graph::{ActionId, Nature, Via};
+use super::grounds::{Ground, used};
 use super::order::Order;
 use super::parts::{Parts, Slot};
-use super::taint::Taint;
 use super::world::{Member, World};
 use super::{ActionVerdict, Build, BuildVerdict, Unattributed};
 use crate::declaration::{Declaration, Flavour};
@@ -18,9 +18,8 @@ use crate::rules::{self, Rule};
 use crate::scopes::Scopes;
 use crate::source::Place;
 use crate::suppress::Suppressions;
-use crate::verdict::{Counts, Suppressed};
+use crate::verdict::Counts;
 use airtight_recording::{Exit, ProcessId, Recording};
-use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// What else decides a judgement.
@@ -68,8 +67,7 @@ pub fn judge(
         world: &world,
         exits: &exits,
         findings: Vec::new(),
-        reasons: FxHashMap::default(),
-        taint: Taint::default(),
+        grounds: Vec::new(),
     };
     for slot in 0..parts.tools() {
         if !parts.processes(slot).is_empty() {
@@ -144,9 +142,7 @@ struct Court<'c, 'b, 'r> {
     world: &'c World<'c, 'b, 'r>,
     exits: &'c [Option<Exit>],
     findings: Vec<Finding>,
-    /// Reasons of each slot not to publish that are no findings.
-    reasons: FxHashMap<Slot, Vec<String>>,
-    taint: Taint,
+    grounds: Vec<Ground>,
 }
 
 impl<'b> Court<'_, 'b, '_> {
@@ -181,14 +177,15 @@ impl<'b> Court<'_, 'b, '_> {
         if self.options.unused_inputs && member.is_normal() && exit == Some(Exit::Code(0)) {
             self.unused_inputs(slot, &mut case);
         }
-        self.taint.note(self.world, slot, &case.tree, &part.whole);
+        let used = used(self.world, slot, &case.tree, &part.whole);
         let Case { findings, uncacheable, .. } = case;
         self.findings.extend(findings);
         let mut reasons = Vec::from_iter(ending(exit));
         reasons.extend(uncacheable);
-        if !reasons.is_empty() {
-            self.reasons.insert(slot, reasons);
+        if !parts.recording.is_complete() {
+            reasons.push("the recording is incomplete".into());
         }
+        self.grounds.push(Ground { slot, name: declaration.name.clone(), reasons, used });
     }
 
     /// Inputs that the description names, and that the action never touched. Names that are no
@@ -263,63 +260,25 @@ impl<'b> Court<'_, 'b, '_> {
         let judge = Judge::within(&declaration, self.policy, &self.scopes, &member);
         findings.extend(unused.iter().map(|unused| judge.unused(unused)));
         findings.sort_by(Finding::compare);
-        let actions = self.actions(parts, &ran, &findings, &suppressed);
-        BuildVerdict {
-            counts: Counts::of(&findings, &suppressed),
+        let actions = ran.iter().filter(|&&slot| slot < parts.actions).map(|&slot| {
+            let (name, declared_at) = self.world.names[slot as usize].clone();
+            let processes = parts.processes(slot).len() as u32;
+            let id = ActionId(slot);
+            ActionVerdict { id, name, declared_at, processes, findings: 0, uncacheable: Vec::new() }
+        });
+        let mut verdict = BuildVerdict {
             exit: recording.exit(),
             completeness: recording.end.clone(),
+            counts: Counts::default(),
             findings,
             suppressed,
-            actions,
+            actions: actions.collect(),
             processes: recording.processes.len() as u32,
             unattributed: unattributed(parts),
-        }
-    }
-
-    fn actions(
-        &self,
-        parts: &Parts<'_>,
-        ran: &[Slot],
-        findings: &[Finding],
-        suppressed: &[Suppressed],
-    ) -> Vec<ActionVerdict> {
-        let mut of: FxHashMap<&str, (Vec<&Finding>, Vec<&Suppressed>)> = FxHashMap::default();
-        for finding in findings {
-            of.entry(&finding.action).or_default().0.push(finding);
-        }
-        for known in suppressed {
-            of.entry(&known.finding.action).or_default().1.push(known);
-        }
-        let mut reasons: Vec<Vec<String>> = Vec::new();
-        for &slot in ran {
-            let own = of.get(self.world.names[slot as usize].0.as_str());
-            let mut why = self.reasons.get(&slot).cloned().unwrap_or_default();
-            if !parts.recording.is_complete() {
-                why.push("the recording is incomplete".into());
-            }
-            if let Some((findings, suppressed)) = own {
-                let findings = findings.iter().copied();
-                why.extend(self.policy.against_publishing(findings, suppressed.iter().copied()));
-            }
-            reasons.push(why);
-        }
-        self.taint.spread(self.world, ran, &mut reasons);
-        ran.iter()
-            .zip(reasons)
-            .filter(|(slot, _)| **slot < parts.actions)
-            .map(|(&slot, uncacheable)| {
-                let (name, declared_at) = self.world.names[slot as usize].clone();
-                let findings = of.get(name.as_str()).map_or(0, |(findings, _)| findings.len());
-                ActionVerdict {
-                    id: ActionId(slot),
-                    name,
-                    declared_at,
-                    processes: parts.processes(slot).len() as u32,
-                    findings: findings as u32,
-                    uncacheable,
-                }
-            })
-            .collect()
+            grounds: self.grounds,
+        };
+        verdict.weigh(self.policy);
+        verdict
     }
 }
 

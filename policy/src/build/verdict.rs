@@ -1,6 +1,7 @@
 //! The judgement on a whole build.
 
 use super::graph::ActionId;
+use super::grounds::Ground;
 use crate::finding::{Finding, Step};
 use crate::source::Place;
 use crate::verdict::{Counts, Suppressed};
@@ -54,6 +55,9 @@ pub struct BuildVerdict {
     pub processes: u32,
     /// The processes that belong to nobody.
     pub unattributed: Vec<Unattributed>,
+    /// What else decides on publishing.
+    #[serde(skip)]
+    pub(crate) grounds: Vec<Ground>,
 }
 
 impl BuildVerdict {

@@ -7,12 +7,14 @@ use super::graph::{Nature, Via};
 use super::order::{Order, Relation};
 use super::parts::Slot;
 use crate::classify::{Change, Hit};
+use crate::fix::Work;
 use crate::name::below;
 use crate::neighbours::{Neighbours, Reading};
 use crate::policy::Severity;
 use crate::producers::{self, Part, Producer};
 use crate::rules::Rule;
 use crate::source::Place;
+use airtight_recording::PathId;
 use std::fmt;
 
 /// Everything about a build that all judgements of its actions need.
@@ -371,6 +373,23 @@ fn order_of(relation: Relation) -> producers::Order {
 impl Neighbours for Member<'_, '_, '_> {
     fn whole(&self) -> bool {
         true
+    }
+
+    fn work(&self) -> Work {
+        let edges = self.world.edges;
+        let ends = |path: PathId, with: &[&str]| {
+            with.iter().any(|end| edges.path(path).ends_with(end.as_bytes()))
+        };
+        let objects = [".o", ".obj", ".lo"];
+        let inputs = edges.inputs(self.slot).filter(|(_, via)| *via == Via::Declared);
+        let mut inputs = inputs.map(|(path, _)| path);
+        if edges.outputs(self.slot).next().is_some_and(|path| ends(path, &objects)) {
+            let sources =
+                [".c", ".cc", ".cpp", ".cxx", ".C", ".m", ".mm", ".S", ".s", ".f90", ".cu"];
+            let source = inputs.find(|&path| ends(path, &sources));
+            return source.map_or(Work::Command, |path| Work::Compile(edges.path(path).to_vec()));
+        }
+        if inputs.any(|path| ends(path, &objects)) { Work::Link } else { Work::Command }
     }
 
     fn concerns(&self, path: &[u8]) -> bool {
