@@ -1,7 +1,8 @@
 //! A manifest as part of the graph of the build.
 
-use super::super::{Context, cmake, files, meson};
+use super::super::{Context, files};
 use super::assign::Project;
+use super::declared::Declarations;
 use super::log::Log;
 use super::manifest::dyndep::{self, Dyndep};
 use super::manifest::{Edge, Manifest, ManifestError, Message, Quoting, canonical};
@@ -25,7 +26,12 @@ pub(super) fn add(
     builder.read_log();
     let always = builder.always();
     let main = canonical(file);
-    builder.find_declarations(&main);
+    let edges = manifest.edges.iter();
+    let configuring = edges.filter(|edge| builder.configures(edge, &main).unwrap_or(false));
+    let inputs = configuring.flat_map(|edge| edge.inputs());
+    let inputs = inputs.map(|&input| builder.graph.paths.get(builder.path(input)));
+    builder.declarations =
+        Declarations::load(builder.flavour, directory, inputs, context.workspace);
     let mut project = Project::default();
     for (index, edge) in manifest.edges.iter().enumerate() {
         let command = match edge.is_phony() {
@@ -55,13 +61,6 @@ pub(super) fn add(
 /// A file as people know it: relative to the workspace where it is within.
 pub(super) fn shown(path: &[u8], workspace: &[u8]) -> String {
     display(path, workspace).to_string()
-}
-
-/// Who knows where people declare what the manifest says.
-enum Declarations {
-    Manifest,
-    Cmake(cmake::Places),
-    Meson(meson::Places),
 }
 
 struct Builder<'a> {
@@ -146,49 +145,10 @@ impl<'a> Builder<'a> {
         Ok(!edge.is_phony() && (makes || !self.file(edge, b"generator")?.is_empty()))
     }
 
-    /// Prepares to tell the lines of CMakeLists.txt or meson.build. What CMake reads is an input of
-    /// the edge that runs it.
-    fn find_declarations(&mut self, main: &[u8]) {
-        let workspace = self.context.workspace;
-        self.declarations = match self.flavour {
-            Flavour::Cmake => {
-                let edges = self.manifest.edges.iter();
-                let edges = edges.filter(|edge| self.configures(edge, main).unwrap_or(false));
-                let inputs = edges.flat_map(|edge| edge.inputs());
-                let files = inputs.map(|&input| self.graph.paths.get(self.path(input)));
-                Declarations::Cmake(cmake::Places::load(self.directory, files, workspace))
-            }
-            Flavour::Meson => Declarations::Meson(meson::Places::load(self.directory, workspace)),
-            _ => Declarations::Manifest,
-        };
-    }
-
     /// Where people declare an edge; the manifest's own line where that can't be told.
     fn declared_at(&self, edge: &Edge) -> Place {
-        let first = self.manifest.name(edge.outputs[0]);
-        let place = match &self.declarations {
-            Declarations::Manifest => None,
-            Declarations::Cmake(places) => match cmake_target(first) {
-                Some(target) => places.target(&target),
-                None if self.manifest.rule(edge) == b"CUSTOM_COMMAND" => {
-                    places.custom_command(self.within(first))
-                }
-                // A link edge names the directory of its objects.
-                None => self
-                    .manifest
-                    .binding(edge, b"OBJECT_DIR", Quoting::None)
-                    .ok()
-                    .and_then(|directory| places.target(&cmake_target(&directory)?)),
-            },
-            Declarations::Meson(places) => places.target(&absolute(self.directory, first)),
-        };
+        let place = self.declarations.of(self.manifest, edge, self.directory);
         place.unwrap_or_else(|| self.place(edge))
-    }
-
-    /// A name relative to the build directory, where it is within.
-    fn within<'n>(&self, name: &'n [u8]) -> &'n [u8] {
-        let below = name.strip_prefix(self.directory).and_then(|rest| rest.strip_prefix(b"/"));
-        below.unwrap_or(name)
     }
 
     /// Reads the dyndep files that are there. One that is not was not needed: ninja makes and
@@ -233,11 +193,11 @@ impl<'a> Builder<'a> {
             ));
             return;
         };
-        for (output, inputs) in log.entries() {
-            let output = self.intern(output);
-            let inputs = inputs.map(|input| self.intern(input)).collect();
-            self.log.insert(output, inputs);
-        }
+        let names: Vec<PathId> = log.names().iter().map(|name| self.intern(name)).collect();
+        let name = |&id: &u32| names[id as usize];
+        let entries = log.entries();
+        self.log =
+            entries.map(|(id, inputs)| (name(&id), inputs.iter().map(name).collect())).collect();
     }
 
     /// The edges that run in every build: those that depend on a phony name without inputs that is
@@ -365,19 +325,6 @@ impl<'a> Builder<'a> {
             }
         }
     }
-}
-
-/// The target that a name in CMake's build directory belongs to: `CMakeFiles/TARGET.dir/…` for its
-/// objects, `CMakeFiles/TARGET` and `CMakeFiles/TARGET.util` for a target without a file.
-fn cmake_target(name: &[u8]) -> Option<String> {
-    let mut parts = name.split(|&b| b == b'/').skip_while(|part| *part != b"CMakeFiles").skip(1);
-    let part = parts.next()?;
-    let target = match part.strip_suffix(b".dir") {
-        Some(target) => target,
-        None if parts.next().is_some() => return None,
-        None => part.strip_suffix(b".util").unwrap_or(part),
-    };
-    Some(String::from_utf8_lossy(target).into_owned())
 }
 
 /// Inputs, each as it is known first: what is declared needs no depfile.

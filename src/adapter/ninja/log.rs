@@ -84,10 +84,14 @@ impl Log {
         Some(())
     }
 
+    /// All names; the numbers of [`Log::entries`] are indexes of it.
+    pub(super) fn names(&self) -> &[Vec<u8>] {
+        &self.names
+    }
+
     /// Every output with its inputs.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&[u8], impl Iterator<Item = &[u8]>)> {
-        let name = |&id: &u32| self.names[id as usize].as_slice();
-        self.inputs.iter().map(move |(output, inputs)| (name(output), inputs.iter().map(name)))
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u32, &[u32])> {
+        self.inputs.iter().map(|(&output, inputs)| (output, inputs.as_slice()))
     }
 }
 
@@ -120,8 +124,9 @@ mod tests {
     }
 
     fn told(log: &Log) -> Vec<(String, Vec<String>)> {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        log.entries().map(|(output, inputs)| (text(output), inputs.map(text).collect())).collect()
+        let text = |id: u32| String::from_utf8(log.names()[id as usize].clone()).unwrap();
+        let texts = |ids: &[u32]| ids.iter().map(|&id| text(id)).collect();
+        log.entries().map(|(output, inputs)| (text(output), texts(inputs))).collect()
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod assign;
 mod confirm;
+mod declared;
 mod graph;
 mod invocation;
 mod log;

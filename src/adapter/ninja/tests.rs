@@ -98,8 +98,10 @@ fn agrees_with_ninja(directory: &Path) -> usize {
 fn record_agrees_with_ninja(directory: &Path) -> usize {
     let bytes = fs::read(directory.join(".ninja_deps")).expect("a record");
     let log = Log::read(&bytes).expect("a known format");
+    let name = |&id: &u32| text(&log.names()[id as usize]);
+    let entries = log.entries();
     let ours: BTreeMap<String, Vec<String>> =
-        log.entries().map(|(output, inputs)| (text(output), inputs.map(text).collect())).collect();
+        entries.map(|(id, inputs)| (name(&id), inputs.iter().map(name).collect())).collect();
     let mut theirs: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let told = run(directory, &["ninja", "-t", "deps"]);
     let mut target = String::new();
