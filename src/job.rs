@@ -11,7 +11,7 @@ use crate::determinism::nondeterministic;
 use crate::error::Error;
 use crate::exit::Status;
 use crate::guard;
-use crate::nested::{self, Inner, Outer};
+use crate::nested::{self, Inner};
 use crate::printer::Printer;
 use crate::recorder::{Format, Recorder};
 use crate::report::{Look, Report};
@@ -315,8 +315,6 @@ fn trace(
     recording: &mut Recording,
     recorder: Option<&mut Recorder>,
 ) -> Result<tracer::Outcome, Error> {
-    // Without one, an airtight within the command will say that it is traced already.
-    let mut outer = if inner.is_none() { Outer::start(&[]).ok() } else { None };
     let options = tracer::Options {
         backend: config.backend,
         timeout: config.timeout,
@@ -324,17 +322,15 @@ fn trace(
         survivors: config.policy.survivors.clone(),
         allow_io_uring: config.policy.unsafe_allow_io_uring,
         marks: Vec::new(),
-        parts: outer.as_mut().map(|outer| outer as &mut dyn tracer::Parts),
+        parts: None,
         guard: guard::of(declaration, &config.policy),
     };
-    let outcome = match recorder {
+    let (outcome, airtights) = match recorder {
         Some(recorder) => nested::record(inner, command, options, &mut (&mut *recording, recorder)),
         None => nested::record(inner, command, options, recording),
-    };
-    if let Some(outer) = outer {
-        nested::disown(recording, outer.announced(), &declaration.workspace, config);
-    }
-    outcome
+    }?;
+    nested::disown(recording, &airtights, &declaration.workspace, config);
+    Ok(outcome)
 }
 
 /// Within another airtight nothing can be refused in the act: it is not ours to stop a call.

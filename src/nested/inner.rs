@@ -37,7 +37,8 @@ impl Inner {
     }
 
     /// Runs a command and puts what it did into `sink`, as [`tracer::run`] does. What `options` say
-    /// of the tracer itself is the outer one's affair.
+    /// of the tracer itself is the outer one's affair. Also gives the processes that are airtights
+    /// themselves.
     ///
     /// # Errors
     /// When the command can't be started, or its recording can't be had.
@@ -46,7 +47,7 @@ impl Inner {
         command: &tracer::Command,
         options: &tracer::Options<'_>,
         sink: &mut dyn Sink,
-    ) -> Result<tracer::Outcome, Error> {
+    ) -> Result<(tracer::Outcome, Vec<ProcessId>), Error> {
         let marks = self.begin().map_err(|error| self.failed(&error))?;
         if let Some(mark) = options.marks.iter().find(|&mark| !marks.contains(mark)) {
             let what = format!("it does not note the variable {mark}, which is needed here");
@@ -54,7 +55,7 @@ impl Inner {
         }
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let ran = tracer::run_beneath(command, options)?;
-        let mut recording = self.end().map_err(|error| self.failed(&error))?;
+        let (mut recording, airtights) = self.end().map_err(|error| self.failed(&error))?;
         check(&recording, &ran).map_err(|what| self.failed(&io::Error::other(what)))?;
         let cwd = command.cwd.clone().map_or_else(std::env::current_dir, Ok).unwrap_or_default();
         let cwd = std::fs::canonicalize(&cwd).unwrap_or(cwd);
@@ -66,7 +67,8 @@ impl Inner {
             what: "keeping the recording".to_owned(),
             source,
         })?;
-        Ok(tracer::Outcome { exit: ran.exit, completeness, timed_out: ran.timed_out })
+        let outcome = tracer::Outcome { exit: ran.exit, completeness, timed_out: ran.timed_out };
+        Ok((outcome, airtights))
     }
 
     /// From now on our children are recorded on their own. Gives the variables that are noted.
@@ -78,16 +80,16 @@ impl Inner {
     }
 
     /// The recording of our children since [`Inner::begin`]. To be called when they have ended.
-    fn end(&self) -> io::Result<Recording> {
+    fn end(&self) -> io::Result<(Recording, Vec<ProcessId>)> {
         let mut stream = self.connect(|names| &names.end)?;
-        let length = match message::read(&mut stream)? {
-            Answer::Recording { length } => length,
+        let (length, airtights) = match message::read(&mut stream)? {
+            Answer::Recording { length, airtights } => (length, airtights),
             other => return Err(unexpected(other)),
         };
         let mut rest = stream.take(length);
         let (recording, _) = Recording::read_with(&mut rest, Limits::default())
             .map_err(|error| io::Error::other(format!("its recording: {error}")))?;
-        Ok(recording)
+        Ok((recording, airtights))
     }
 
     /// Connects, and makes sure that it is the tracer itself that listens: nobody else can have

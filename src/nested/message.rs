@@ -2,6 +2,7 @@
 //! recording follows where there is one. The inner one says nothing: that it has connected, and to
 //! which socket, is all there is to say.
 
+use airtight_recording::ProcessId;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Read};
 
@@ -24,6 +25,8 @@ pub(super) enum Answer {
     Recording {
         /// How long it is.
         length: u64,
+        /// The processes in it that are airtights themselves, or said so.
+        airtights: Vec<ProcessId>,
     },
     /// There is nothing for the caller, for this reason.
     Refused {
@@ -87,7 +90,12 @@ mod tests {
         prop_oneof![
             proptest::collection::vec(any::<String>(), 0..4)
                 .prop_map(|marks| Answer::Begun { marks }),
-            any::<u64>().prop_map(|length| Answer::Recording { length }),
+            (any::<u64>(), proptest::collection::vec(any::<u32>(), 0..4)).prop_map(
+                |(length, ids)| Answer::Recording {
+                    length,
+                    airtights: ids.into_iter().map(ProcessId).collect(),
+                }
+            ),
             any::<String>().prop_map(|reason| Answer::Refused { reason }),
         ]
     }
@@ -102,7 +110,7 @@ mod tests {
             (r#"{"protocol":2,"answer":{"novelty":[]}}"#, "it speaks protocol 2, this airtight 1"),
             (r#"{"protocol":1}"#, "its answer can't be understood: missing field `answer`"),
             (
-                r#"{"protocol":1,"answer":{"recording":{"length":-1}}}"#,
+                r#"{"protocol":1,"answer":{"recording":{"length":-1,"airtights":[]}}}"#,
                 "its answer can't be understood: invalid value: integer `-1`, expected u64",
             ),
         ] {
@@ -132,7 +140,7 @@ mod tests {
             at in 0_usize..60,
             bytes in proptest::collection::vec(any::<u8>(), 0..8),
         ) {
-            let mut line = line(Answer::Recording { length: 12345 });
+            let mut line = line(Answer::Recording { length: 12345, airtights: vec![ProcessId(3)] });
             line.splice(at.min(line.len())..line.len().min(at + bytes.len()), bytes);
             let _ = read(&mut &line[..]);
         }

@@ -15,7 +15,7 @@ mod outer;
 mod own;
 
 pub(crate) use inner::Inner;
-pub(crate) use outer::Outer;
+use outer::Outer;
 pub(crate) use own::disown;
 
 use crate::error::Error;
@@ -27,7 +27,7 @@ use std::os::unix::net::SocketAddr;
 
 /// Runs a command and puts what it did into `sink`: traced by ourselves, or, where this process is
 /// itself traced by an airtight, by that one. Other airtights within the command have theirs
-/// recorded by the same; their processes are given too (see [`Outer::announced`]).
+/// recorded by the same; their processes are given too, for [`disown`].
 ///
 /// # Errors
 /// When the command can't be started, or nobody can record it.
@@ -36,11 +36,7 @@ pub(crate) fn run(
     options: tracer::Options<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(tracer::Outcome, Vec<ProcessId>), Error> {
-    let inner = Inner::detect()?;
-    let mut outer = if inner.is_none() { Outer::start(&options.marks).ok() } else { None };
-    let parts = outer.as_mut().map(|outer| outer as &mut dyn tracer::Parts);
-    let outcome = record(inner.as_ref(), command, tracer::Options { parts, ..options }, sink)?;
-    Ok((outcome, outer.map_or_else(Vec::new, |outer| outer.announced().to_vec())))
+    record(Inner::detect()?.as_ref(), command, options, sink)
 }
 
 /// The same for one who knows already whom it runs within.
@@ -52,11 +48,15 @@ pub(crate) fn record(
     command: &tracer::Command,
     options: tracer::Options<'_>,
     sink: &mut dyn Sink,
-) -> Result<tracer::Outcome, Error> {
-    match inner {
-        Some(inner) => inner.run(command, &options, sink),
-        None => Ok(tracer::run(command, options, sink)?),
+) -> Result<(tracer::Outcome, Vec<ProcessId>), Error> {
+    if let Some(inner) = inner {
+        return inner.run(command, &options, sink);
     }
+    // Without one, an airtight within the command will say that it is traced already.
+    let mut outer = Outer::start(&options.marks).ok();
+    let parts = outer.as_mut().map(|outer| outer as &mut dyn tracer::Parts);
+    let outcome = tracer::run(command, tracer::Options { parts, ..options }, sink)?;
+    Ok((outcome, outer.map_or_else(Vec::new, |outer| outer.announced().to_vec())))
 }
 
 /// The two sockets of an outer airtight, by the process that it is. The names are abstract

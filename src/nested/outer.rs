@@ -2,8 +2,8 @@
 
 use super::message::{self, Answer};
 use super::{Names, address};
+use airtight_recording::ProcessId;
 use airtight_recording::binary::Writer;
-use airtight_recording::{ProcessId, Recording};
 use airtight_tracer as tracer;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow};
@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 /// [`tracer::Options::parts`]; it answers until it is dropped.
 ///
 /// Nothing runs before somebody asks, so this costs next to nothing where nobody does.
-pub(crate) struct Outer {
+pub(super) struct Outer {
     names: Names,
     /// Those who have begun a part, in the order of their first time.
     announced: Vec<ProcessId>,
@@ -40,7 +40,7 @@ struct Desk {
 struct Open {
     /// By pid.
     begun: HashMap<u32, ProcessId>,
-    ended: HashMap<u32, Recording>,
+    ended: HashMap<u32, tracer::Part>,
 }
 
 impl Outer {
@@ -49,7 +49,7 @@ impl Outer {
     /// # Errors
     /// When another process has sockets of these names, or there are none to be had. An airtight
     /// within the command will then fail and say that it is traced already.
-    pub(crate) fn start(marks: &[String]) -> io::Result<Outer> {
+    pub(super) fn start(marks: &[String]) -> io::Result<Outer> {
         let names = Names::of(std::process::id())?;
         let listen = |name: &str| UnixListener::bind_addr(&address(name)?);
         let sockets = [listen(&names.begin)?, listen(&names.end)?];
@@ -65,7 +65,7 @@ impl Outer {
 
     /// The processes of the recording that are airtights within the command, or said that they
     /// are: what they do themselves is no part of the build.
-    pub(crate) fn announced(&self) -> &[ProcessId] {
+    pub(super) fn announced(&self) -> &[ProcessId] {
         &self.announced
     }
 
@@ -111,8 +111,8 @@ impl tracer::Parts for Outer {
         self.open_desk();
     }
 
-    fn ended(&mut self, pid: u32, recording: Recording) {
-        self.desk.open().ended.insert(pid, recording);
+    fn ended(&mut self, pid: u32, part: tracer::Part) {
+        self.desk.open().ended.insert(pid, part);
     }
 
     fn gone(&mut self, pid: u32) {
@@ -174,14 +174,15 @@ impl Desk {
     }
 
     fn hand_over(&self, pid: u32, mut stream: &UnixStream) -> io::Result<()> {
-        let Some(recording) = self.open().ended.remove(&pid) else {
+        let Some(tracer::Part { recording, begun }) = self.open().ended.remove(&pid) else {
             return refuse(stream, format!("process {pid} has begun nothing"));
         };
         let mut writer = Writer::new(Vec::new())?;
         recording.replay(&mut writer)?;
         drop(recording);
         let (bytes, _) = writer.finish()?;
-        stream.write_all(&message::line(Answer::Recording { length: bytes.len() as u64 }))?;
+        let length = bytes.len() as u64;
+        stream.write_all(&message::line(Answer::Recording { length, airtights: begun }))?;
         stream.write_all(&bytes)
     }
 }

@@ -5,6 +5,9 @@
 //! asserts the refusal where it runs without.
 #![forbid(unsafe_code)]
 
+/// Whether each program is traced by an airtight within another one; see nested.rs.
+const NESTED: bool = false;
+
 mod harness;
 
 mod abi;

@@ -21,6 +21,6 @@ pub mod table;
 pub use beneath::{Beneath, Killed, find, run_beneath, traced_by};
 pub use command::{Backend, Command, Error, Options, Outcome, check, run};
 pub use guard::{Attempt, Guard, Reaction};
-pub use parts::{Parts, Signal};
+pub use parts::{Part, Parts, Signal};
 pub use sys::process::die_by;
 pub use sys::socket::{Peer, peer};

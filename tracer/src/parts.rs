@@ -27,11 +27,19 @@ pub trait Parts {
     /// The process with this number in the whole recording, and this pid, has begun a part.
     fn begun(&mut self, process: ProcessId, pid: u32);
 
-    /// The process with this pid has ended a part, which gave this recording. It has an end:
-    /// incomplete when something may have escaped from this part or from the whole tree, or when a
-    /// process of the part lives on.
-    fn ended(&mut self, pid: u32, recording: Recording);
+    /// The process with this pid has ended a part.
+    fn ended(&mut self, pid: u32, part: Part);
 
     /// The process with this pid is gone.
     fn gone(&mut self, pid: u32);
+}
+
+/// What was recorded of a part.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    /// The recording. It has an end: incomplete when something may have escaped from this part or
+    /// from the whole tree, or when a process of the part lives on. Its header is that of the whole.
+    pub recording: Recording,
+    /// The processes in it that have themselves begun a part.
+    pub begun: Vec<ProcessId>,
 }

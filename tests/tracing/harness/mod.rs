@@ -183,8 +183,15 @@ impl Case {
         world.build();
         let recording = world.recording();
         let mut traced_argv = wrapper;
-        traced_argv.push(env!("CARGO_BIN_EXE_airtight").to_owned());
-        traced_argv.push("trace".to_owned());
+        let airtight = env!("CARGO_BIN_EXE_airtight");
+        if crate::NESTED {
+            let outer = recording.with_file_name("outer");
+            let outer = outer.to_str().expect("a UTF-8 path");
+            traced_argv.extend([airtight, "trace", "-o", outer].map(str::to_owned));
+            traced_argv.extend(self.noted.iter().cloned());
+            traced_argv.push("--".to_owned());
+        }
+        traced_argv.extend([airtight, "trace"].map(str::to_owned));
         traced_argv.extend(self.noted.iter().cloned());
         traced_argv.extend(["--format", "json", "-o"].map(str::to_owned));
         traced_argv.extend([recording.to_str().expect("a UTF-8 path").to_owned(), "--".to_owned()]);

@@ -25,6 +25,8 @@ pub(super) struct Parts {
     members: FxHashMap<ProcessId, (Part, ProcessId)>,
     /// In the log of a part: what its processes have done.
     tallies: FxHashMap<ProcessId, Tally>,
+    /// The processes that have begun a part.
+    begun: Vec<ProcessId>,
 }
 
 impl Parts {
@@ -113,7 +115,7 @@ impl Part {
         seq: u64,
         name: impl Fn(u32) -> String,
         stat: impl FnMut(&[u8]) -> Option<libc::stat>,
-    ) -> Recording {
+    ) -> crate::Part {
         let log = &mut *self.at(seq);
         let mut alive: Vec<_> = std::mem::take(&mut log.parts.tallies).into_iter().collect();
         alive.sort_unstable_by_key(|(id, _)| *id);
@@ -130,10 +132,11 @@ impl Part {
             log.flush(id, tally);
         }
         log.end(stat);
-        match &mut log.sink {
+        let recording = match &mut log.sink {
             Out::Kept(recording) => *std::mem::take(recording),
             Out::Given(_) => Recording::default(),
-        }
+        };
+        crate::Part { recording, begun: std::mem::take(&mut log.parts.begun) }
     }
 }
 
@@ -182,6 +185,16 @@ impl Log<'_> {
         let (inner, tally) = part.at(self.seq).birth(parent, pid, begun);
         part.0.borrow_mut().parts.tallies.insert(inner, tally);
         self.parts.members.insert(id, (part, inner));
+    }
+
+    /// A process has begun a part.
+    pub(crate) fn begins(&mut self, process: ProcessId) {
+        if let Some((part, id)) = self.part_of(process) {
+            part.0.borrow_mut().begins(id);
+        }
+        if !self.parts.begun.contains(&process) {
+            self.parts.begun.push(process);
+        }
     }
 
     /// The end of a process of a part.

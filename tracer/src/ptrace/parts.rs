@@ -14,6 +14,7 @@ impl Tracer<'_, '_> {
             Signal::Begin => {
                 self.abandon_part(tgid);
                 self.parts.insert(tgid, Part::new(&self.header));
+                self.log.begins(id);
                 if let Some(parts) = &mut self.options.parts {
                     parts.begun(id, tgid as u32);
                 }
@@ -32,9 +33,9 @@ impl Tracer<'_, '_> {
             let proc = procs.get(&(pid as i32));
             proc.map_or_else(String::new, |p| String::from_utf8_lossy(&p.name).into_owned())
         };
-        let recording = part.end(self.log.now(), name, stat_now());
+        let ended = part.end(self.log.now(), name, stat_now());
         if let Some(parts) = &mut self.options.parts {
-            parts.ended(tgid as u32, recording);
+            parts.ended(tgid as u32, ended);
         }
     }
 
