@@ -17,7 +17,7 @@ pub(crate) use attribute::{COMMAND, attribute, command_alone};
 use crate::error::Error;
 use airtight_policy::build::{Graph, Owner, RunId};
 use airtight_recording::{Image, PathId, ProcessId, Recording};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 /// One build system.
 pub(crate) trait Adapter {
@@ -108,18 +108,6 @@ pub(crate) struct Child<'a> {
     /// The paths that it and all processes below it wrote (numbers in the recording), in order of
     /// first write. Costs a search, so ask only where the command does not tell.
     pub(crate) written: &'a dyn Fn() -> Vec<PathId>,
-}
-
-impl Child<'_> {
-    /// The value of a variable that the tracer noted when it executed its first program.
-    pub(crate) fn mark(&self, name: &str) -> Option<&OsStr> {
-        use std::os::unix::ffi::OsStrExt as _;
-        let image = self.image?;
-        image.env.iter().find_map(|entry| {
-            let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-            Some(OsStr::from_bytes(value))
-        })
-    }
 }
 
 /// All build systems that are known.

@@ -3,12 +3,15 @@
 mod again;
 mod confirm;
 pub(crate) mod file;
+mod include;
 mod progress;
+mod story;
 
 pub(crate) use again::Again;
 pub(crate) use confirm::confirm;
 pub(crate) use file::{Head, Saved};
 pub(crate) use progress::Progress;
+pub(crate) use story::{Story, chain_at};
 
 use crate::action::{Declared, load_depfile};
 use crate::adapter::{self, Adapter, Context};

@@ -1,23 +1,30 @@
 //! `airtight explain`
 
+use super::audit::DEFAULT_FILE;
 use super::keyed::Keyed;
+use crate::action::Declared;
+use crate::audit::{self, Again, Saved};
+use crate::config::Config;
 use crate::error::Error;
 use crate::exit::Status;
 use crate::printer::{DIM, Printer, STRONG};
-use crate::report::{chain, deed, times};
-use airtight_policy::{Rule, Step, absolute};
+use crate::recorder::Format;
+use crate::report::{deed, times};
+use airtight_policy::{Rule, absolute};
 use airtight_recording::{Access, Index, Kind, PathId, ProcessId, Recording};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Explain a rule or a finding, or tell who touched a file
 ///
 /// A rule (`R001`, `undeclared-source-read`) or the id of a finding (`R001-1a2b3c4d`) gives the
 /// text of the rule. Anything else is a path: the recording tells which processes touched it,
-/// through which chain of programs, and, where the path was written, from which files.
+/// through which chain of programs, and, where the path was written, from which files. An audit
+/// also knows targets: what each is said to depend on and what it was found to depend on, who makes
+/// a file, who reads it, and which declaration is missing where.
 ///
 /// With --why-miss, an action that is declared as for `airtight run` is compared with the nearest
 /// one that was published from the local store, and what has changed is told: arguments, variables,
@@ -28,6 +35,7 @@ use std::path::PathBuf;
   airtight explain R001
   airtight explain include/config.h
   airtight explain --recording build.trace build/a.o
+  airtight audit -- make; airtight explain build/a.o
   airtight explain --why-miss --in a.c --out a.o -- cc -c a.c
   airtight explain --why-miss --cc -- gcc -c a.c -o a.o")]
 pub(crate) struct Args {
@@ -37,9 +45,10 @@ pub(crate) struct Args {
         conflicts_with_all = ["why_miss", "argv", "Keyed", "Declared", "Judging"]
     )]
     what: Option<OsString>,
-    /// The recording to look into
-    #[arg(short, long, value_name = "FILE", default_value = "airtight-trace.bin")]
-    recording: PathBuf,
+    /// The recording or the audit to look into [default: the newer of airtight-audit.bin and
+    /// airtight-trace.bin]
+    #[arg(short, long, value_name = "FILE")]
+    recording: Option<PathBuf>,
     /// Tell why the result of an action is not in the local store
     #[arg(long, conflicts_with = "recording")]
     why_miss: bool,
@@ -52,23 +61,55 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
     let text = match what.to_str().and_then(rule) {
         Some(rule) => rule.doc().markdown(),
         None => {
+            let file = args.recording.clone().unwrap_or_else(newest);
             // A mistyped rule is more likely than a file of that name.
             let near = what.to_str().filter(|what| !what.contains(['/', '.']));
             if let Some(near) = near.and_then(Rule::nearest)
-                && !args.recording.exists()
+                && !file.exists()
             {
                 return Err(Error::Plain {
                     message: format!("no rule is called `{}`", what.display()),
                     hints: vec![format!("did you mean `{near}`?")],
                 });
             }
-            let recording = super::read_recording(&args.recording)?;
-            let story = Story::new(&recording, printer.unicode());
-            story.tell(find(&recording, what.as_bytes())?)
+            match audit::open(&file)? {
+                Some(saved) => explain_audit(what, saved, &file, printer)?,
+                None => {
+                    let recording = super::read_recording(&file)?;
+                    let story = Story::new(&recording, printer.unicode());
+                    story.tell(find(&recording, what.as_bytes())?)
+                }
+            }
         }
     };
     printer.data(text).map_err(Error::Stdout)?;
     Ok(Status::Success)
+}
+
+/// The newer of the files that are written where none is named.
+fn newest() -> PathBuf {
+    let names = [Format::Binary.default_name(), DEFAULT_FILE].map(PathBuf::from);
+    let time = |path: &PathBuf| path.metadata().and_then(|found| found.modified()).ok();
+    let [trace, audit] = names;
+    if time(&audit) > time(&trace) { audit } else { trace }
+}
+
+/// Tells about a target or a file of a whole build, by the graph as it was.
+fn explain_audit(
+    what: &OsStr,
+    saved: Saved,
+    file: &Path,
+    printer: &Printer,
+) -> Result<String, Error> {
+    let config = Config::load(Vec::new(), None)?;
+    printer.configure(config.color);
+    let saved_graph = saved.head.loaded;
+    let none = Declared::default();
+    let again = Again::new(saved, file, &none, saved_graph, config, printer)?;
+    let verdict = again.judge(false, None)?;
+    let here = std::env::current_dir().unwrap_or_default().into_os_string().into_vec();
+    let story = audit::Story::new(&again.recording, &again.build, &verdict, printer.unicode());
+    story.tell(what.as_bytes(), &here)
 }
 
 /// The rule of that name, or that of a finding of that id.
@@ -155,16 +196,7 @@ impl<'a> Story<'a> {
 
     /// The processes that led to an access, the nearest first.
     fn chain(&self, access: &Access) -> String {
-        let images = self.recording.chain(access.process, access.first);
-        let steps: Vec<Step> = images
-            .into_iter()
-            .map(|image| Step {
-                pid: 0,
-                exe: super::shown(self.recording.path(image.exe)),
-                argv: image.argv.iter().map(|arg| super::shown(arg)).collect(),
-            })
-            .collect();
-        chain(&steps, self.unicode)
+        audit::chain_at(self.recording, access.process, access.first, self.unicode)
     }
 
     /// The files that were read on the way to `output`: by the processes that wrote it, and,

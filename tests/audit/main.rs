@@ -1,6 +1,8 @@
 //! Audits of whole builds, from outside. One module for each build system, and one for the command
 //! itself; `support` lays out projects and reads reports.
 
+mod again;
 mod command;
+mod confirm;
 mod ninja;
 mod support;

@@ -187,7 +187,7 @@ fn environment_for(
     std::env::vars_os().collect()
 }
 
-fn query(recording: &Recording, run: &Past<'_>, mut environment: Environment) -> Query {
+pub(super) fn query(recording: &Recording, run: &Past<'_>, mut environment: Environment) -> Query {
     const OWN: [&str; 7] =
         ["MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", LEVEL, MARK, "MAKE_RESTARTS", "MAKE_TERMOUT"];
     environment.retain(|(name, _)| !OWN.iter().any(|own| name == own));
@@ -281,7 +281,10 @@ fn check(
 }
 
 /// What each make itself read.
-fn makefiles(recording: &Recording, runs: &Runs<'_>) -> HashMap<ProcessId, Vec<PathBuf>> {
+pub(super) fn makefiles(
+    recording: &Recording,
+    runs: &Runs<'_>,
+) -> HashMap<ProcessId, Vec<PathBuf>> {
     let makes: HashSet<ProcessId> = runs.values().map(|run| run.process).collect();
     let mut read: HashMap<ProcessId, Vec<PathBuf>> = HashMap::new();
     for access in recording.accesses.iter().filter(|a| a.kind == Kind::Read && a.errno == 0) {
@@ -294,7 +297,7 @@ fn makefiles(recording: &Recording, runs: &Runs<'_>) -> HashMap<ProcessId, Vec<P
 }
 
 /// The makefile among these that sets a shell which nobody can replace.
-fn keeps_its_shell(files: &[PathBuf]) -> Option<&PathBuf> {
+pub(super) fn keeps_its_shell(files: &[PathBuf]) -> Option<&PathBuf> {
     files.iter().find(|path| {
         let mut text = Vec::new();
         let file = std::fs::File::open(path);

@@ -5,6 +5,7 @@
 //! with a shell that executes no recipe ([`query`]).
 
 mod assign;
+mod confirm;
 mod database;
 mod depfiles;
 mod description;
@@ -18,7 +19,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use super::{Adapter, Assign, Context};
+use super::{Adapter, Assign, Context, UpToDate};
 use crate::error::Error;
 use airtight_policy::build::{Graph, RunId};
 use airtight_recording::{Image, Recording};
@@ -73,6 +74,16 @@ impl Adapter for Make {
         context: &Context<'_>,
     ) -> Result<Box<dyn Assign>, Error> {
         load::load(recording, runs, graph, context)
+    }
+
+    fn up_to_date(
+        &self,
+        recording: &Recording,
+        graph: &Graph,
+        run: RunId,
+        target: &[u8],
+    ) -> Result<UpToDate, Error> {
+        confirm::up_to_date(recording, graph, run, target)
     }
 }
 
