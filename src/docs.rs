@@ -1,7 +1,7 @@
-//! Holds docs/cli.md and docs/airtight.schema.json against the program; `AIRTIGHT_BLESS=1`
+//! Holds docs/cli.md and the schemas of settings and reports against the program; `AIRTIGHT_BLESS=1`
 //! rewrites them.
 
-use crate::{cli, command, config};
+use crate::{cli, command, config, report};
 use std::path::Path;
 
 #[test]
@@ -40,6 +40,12 @@ fn pages(text: &mut String, command: &mut clap::Command, level: usize) {
 fn the_schema_of_the_settings_is_current() {
     let schema = command::json(&config::schema()).expect("a schema is always JSON");
     hold("docs/airtight.schema.json", &schema);
+}
+
+#[test]
+fn the_schema_of_the_report_is_current() {
+    let schema = command::json(&report::schema()).expect("a schema is always JSON");
+    hold("docs/report.schema.json", &schema);
 }
 
 #[track_caller]

@@ -6,8 +6,10 @@ use crate::rules::Rule;
 use crate::source::Place;
 use airtight_recording::{Digest, Kind};
 use base64::Engine as _;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
@@ -29,8 +31,28 @@ impl Serialize for PathBytes {
     }
 }
 
+impl JsonSchema for PathBytes {
+    fn schema_name() -> Cow<'static, str> {
+        "PathBytes".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "properties": {
+                "path": { "type": "string", "description": "The path, where it is UTF-8." },
+                "path_b64": {
+                    "type": "string",
+                    "contentEncoding": "base64",
+                    "description": "The bytes of the path, where they are not UTF-8.",
+                },
+            },
+        })
+    }
+}
+
 /// One process of the chain that led to an access.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Step {
     /// Its pid.
     pub pid: u32,
@@ -41,7 +63,7 @@ pub struct Step {
 }
 
 /// How it is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Evidence {
     /// The process that did it first, then its parent, up to the root process.
     pub chain: Vec<Step>,
@@ -58,7 +80,7 @@ pub struct Evidence {
 }
 
 /// Something else that belongs to a finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Related {
     /// What it is: `declared here`, `made by gen/version.h`.
     pub what: String,
@@ -102,7 +124,7 @@ impl fmt::Display for Confirmation {
 }
 
 /// One rule broken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Finding {
     /// A short stable name for `airtight explain`: rule and fingerprint.

@@ -6,10 +6,11 @@ use crate::policy::Severity;
 use crate::rules::Rule;
 use crate::source::Place;
 use airtight_recording::{Completeness, Digest, Exit};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What knows of a finding.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KnownBy {
     /// A suppression of the policy.
@@ -22,7 +23,7 @@ pub enum KnownBy {
 }
 
 /// A finding that the policy or the baseline knows of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Suppressed {
     /// What was found.
@@ -38,7 +39,7 @@ pub struct Suppressed {
 }
 
 /// Findings by severity, suppressed ones left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Counts {
     /// Of severity `error`.
@@ -71,7 +72,7 @@ impl Counts {
 
 /// The judgement on one recording. Made by [`crate::judge`] only; it can't be changed or
 /// cloned, because [`Verdict::verify`] believes it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Verdict {
     pub(crate) action: String,
     pub(crate) judged: bool,
@@ -82,8 +83,10 @@ pub struct Verdict {
     pub(crate) uncacheable: Vec<String>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) suppressed: Vec<Suppressed>,
+    #[schemars(with = "Option<String>")]
     pub(crate) recording: Option<RecordingDigest>,
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub(crate) policy: Digest,
 }
 

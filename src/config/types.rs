@@ -76,6 +76,8 @@ pub(crate) enum Format {
     Github,
     /// Code Quality JSON for GitLab
     Gitlab,
+    /// One page for a browser, with filters, the graph and the process tree
+    Html,
 }
 
 impl Format {

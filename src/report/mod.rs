@@ -4,6 +4,7 @@
 mod github;
 mod gitlab;
 mod group;
+mod html;
 mod human;
 mod json;
 mod junit;
@@ -14,6 +15,8 @@ mod target;
 mod words;
 
 pub(crate) use github::SUMMARY;
+#[cfg(test)]
+pub(crate) use json::schema;
 pub(crate) use target::Target;
 pub(crate) use words::{chain, commas, deed, severity as severity_word, times};
 
@@ -106,6 +109,7 @@ impl<'a> Report<'a> {
             Format::Junit => junit::text(self),
             Format::Github => Ok(github::text(self)),
             Format::Gitlab => gitlab::text(self),
+            Format::Html => html::text(self),
         }
     }
 

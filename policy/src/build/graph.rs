@@ -6,7 +6,19 @@ use airtight_recording::{PathId, Paths, ProcessId};
 use serde::{Deserialize, Serialize};
 
 /// The number of an action in its [`Graph`]: dense, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct ActionId(pub u32);
 

@@ -6,10 +6,11 @@ use crate::finding::{Finding, Step};
 use crate::source::Place;
 use crate::verdict::{Counts, Suppressed};
 use airtight_recording::{Completeness, Exit};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A process that a build tool started and that belongs to no action that could be found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Unattributed {
     /// Itself and the processes above it.
     pub chain: Vec<Step>,
@@ -18,7 +19,7 @@ pub struct Unattributed {
 }
 
 /// What is told of one action that ran.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ActionVerdict {
     /// Its number in the graph.
     pub id: ActionId,
@@ -36,7 +37,7 @@ pub struct ActionVerdict {
 }
 
 /// The judgement on a whole build.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct BuildVerdict {
     /// How the root process ended; none when its end was not seen.
