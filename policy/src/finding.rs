@@ -91,7 +91,7 @@ pub struct Related {
 
 /// What came of the attempt to prove a stale dependency: the file was made newer, and the build
 /// tool asked whether it would rebuild what reads it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Confirmation {
     /// What came of it.
     pub result: Proof,
@@ -100,7 +100,7 @@ pub struct Confirmation {
 }
 
 /// See [`Confirmation`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
     /// The tool would leave the target as it is, although the file is newer.

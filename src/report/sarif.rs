@@ -138,7 +138,11 @@ fn result(report: &Report<'_>, rules: &[Rule], finding: &Finding) -> Map<String,
     put("locations", json!([location]));
     put("partialFingerprints", json!({ "airtight/v1": finding.fingerprint() }));
     put("occurrenceCount", finding.count.max(1).into());
-    put("properties", json!({ "action": action, "fails": finding.fails(), "id": finding.id }));
+    let mut properties = json!({ "action": action, "fails": finding.fails(), "id": finding.id });
+    if let Some(confirmed) = &finding.confirmed {
+        properties["proof"] = safe(&confirmed.to_string()).into();
+    }
+    put("properties", properties);
     if !related.is_empty() {
         put("relatedLocations", related.into());
     }

@@ -8,14 +8,11 @@ use airtight_recording::{
 };
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
-
-#[path = "../../src/audit/file.rs"]
-#[allow(dead_code, unreachable_pub, reason = "of the program, which uses all of it")]
-mod file;
 
 /// Names that have a meaning to some format or terminal.
 pub(crate) const HOSTILE: [&[u8]; 9] = [
@@ -196,10 +193,26 @@ impl Site {
         let workspace = workspace.strip_suffix(b"/").expect("a directory").to_vec();
         let build =
             Build { workspace, home: Vec::new(), graph, attribution: Attribution::new(spans) };
+        self.save_audit(name, &build, &maker.end(0));
+    }
+
+    /// Writes the file of an audit, as `src/audit/file.rs` draws it.
+    fn save_audit(&self, name: &str, build: &Build, recording: &Recording) {
         let asked = serde_json::json!({ "adapter": "make", "declared": null });
-        let head = file::Head { airtight: "0".into(), asked, loaded: true, build };
-        let out = File::create(self.path(name)).expect(name);
-        file::write(&head, &maker.end(0), out).expect(name);
+        let head = serde_json::json!({
+            "airtight": "0", "asked": asked, "loaded": true, "build": build,
+        });
+        let mut frame = zstd::Encoder::new(Vec::new(), 0).expect("memory");
+        frame.include_checksum(true).expect("memory");
+        serde_json::to_writer(&mut frame, &head).expect("memory");
+        let frame = frame.finish().expect("memory");
+        let mut out = File::create(self.path(name)).expect(name);
+        out.write_all(b"\x89airau\r\n\x01").expect(name);
+        out.write_all(&(frame.len() as u64).to_le_bytes()).expect(name);
+        out.write_all(&frame).expect(name);
+        let mut writer = airtight_recording::binary::Writer::new(out).expect(name);
+        recording.replay(&mut writer).expect(name);
+        writer.finish().expect(name);
     }
 }
 

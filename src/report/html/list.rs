@@ -5,7 +5,7 @@ use super::super::words::{self, count};
 use super::super::{Report, deed, times};
 use super::esc;
 use airtight_policy::build::BuildVerdict;
-use airtight_policy::{Finding, Step};
+use airtight_policy::{Finding, Proof, Step};
 use std::fmt::Write as _;
 
 /// How many findings stand in the page; more make it slow, and nobody reads them.
@@ -73,6 +73,13 @@ fn header(html: &mut String, group: &Group<'_>, first: &Finding, listed: usize) 
 
 /// One finding; `at` is its number in the page.
 fn finding(html: &mut String, finding: &Finding, at: usize) {
+    let proof =
+        |finding: &Finding| finding.confirmed.as_ref().map(ToString::to_string).unwrap_or_default();
+    let tag = match finding.confirmed.as_ref().map(|confirmed| confirmed.result) {
+        Some(Proof::Proven) => " <span class=\"tag proven\">proven</span>",
+        Some(Proof::NotReproduced) => " <span class=\"tag\">not reproduced</span>",
+        Some(Proof::NotTried) | None => "",
+    };
     let severity = words::severity(finding.severity);
     let Finding { rule, slug, id, .. } = finding;
     let (action, path) = (esc(&finding.action), esc(&finding.subject));
@@ -80,7 +87,7 @@ fn finding(html: &mut String, finding: &Finding, at: usize) {
         html,
         "<details class=\"finding {severity}\" id=\"{id}\" data-at=\"{at}\" data-rule=\"{rule}\" \
          data-severity=\"{severity}\" data-action=\"{action}\" data-path=\"{path}\"><summary>\
-         <span class=\"rule\">{severity} {rule}</span> {} <span class=\"who\">{action}</span>\
+         <span class=\"rule\">{severity} {rule}</span> {} <span class=\"who\">{action}</span>{tag}\
          </summary>\n<dl>",
         esc(&finding.message),
     );
@@ -111,6 +118,7 @@ fn finding(html: &mut String, finding: &Finding, at: usize) {
         row("see", format!("{}{}", esc(&related.what), place.unwrap_or_default()));
     }
     row("effect", esc(&finding.effect));
+    row("proof", esc(&proof(finding)));
     if !finding.fix.is_empty() {
         let lines: Vec<String> = finding.fix.lines().map(esc).collect();
         row("fix", format!("<pre>{}</pre>", lines.join("\n")));
