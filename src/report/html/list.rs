@@ -58,12 +58,12 @@ fn header(html: &mut String, group: &Group<'_>, first: &Finding, listed: usize) 
     if actions > 0 {
         also.push(format!("also in {}", count(actions, "other action")));
     }
-    let _ = write!(
+    let _ = writeln!(
         html,
         "<details class=\"group {severity}\" data-size=\"{listed}\"><summary>\
          <span class=\"rule\">{severity} {rule}</span> {message} <strong>{also}</strong> \
          <span class=\"who\">{size} findings<span class=\"left\"></span></span></summary>\
-         <div class=\"members\">\n",
+         <div class=\"members\">",
         size = group.findings.len(),
         rule = first.rule,
         message = esc(&first.message),
