@@ -144,9 +144,8 @@ impl<'w, 'b, 'r> Member<'w, 'b, 'r> {
     fn makers(&self, path: &[u8]) -> impl Iterator<Item = (Deed, Relation)> {
         let others = self.world.deeds.of(path).iter();
         let others = others.filter(|deed| deed.slot != self.slot && deed.slot != self.world.tools);
-        others.filter(|deed| deed.made()).filter_map(|deed| {
-            (!self.world.configures(deed.slot)).then(|| (*deed, self.relation(deed.slot)))
-        })
+        let others = others.filter(|deed| deed.made() && !self.world.configures(deed.slot));
+        others.map(|deed| (*deed, self.relation(deed.slot)))
     }
 
     fn maker(&self, path: &[u8]) -> Maker {
