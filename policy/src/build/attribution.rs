@@ -33,9 +33,22 @@ pub struct Span {
 /// Whose work each process of a recording does, at each time: a shell that becomes a `make` by
 /// exec changes hands.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Unsorted")]
 pub struct Attribution {
     /// Sorted by process and time; the first of each process holds from its birth.
     spans: Vec<Span>,
+}
+
+/// As it comes from a file, which may have any order.
+#[derive(Deserialize)]
+struct Unsorted {
+    spans: Vec<Span>,
+}
+
+impl From<Unsorted> for Attribution {
+    fn from(unsorted: Unsorted) -> Attribution {
+        Attribution::new(unsorted.spans)
+    }
 }
 
 impl Attribution {

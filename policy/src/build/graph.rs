@@ -33,8 +33,9 @@ pub struct RunId(pub u32);
 pub enum Via {
     /// Named in the build description: when it changes, the action runs again.
     Declared,
-    /// Learned from a depfile of an earlier run (or a dyndep file): when it changes, the action
-    /// runs again, but in a clean build nothing makes it first.
+    /// Learned from a depfile of an earlier run: when it changes, the action runs again, but in a
+    /// clean build nothing makes it first. (What a dyndep file says is declared: ninja heeds it
+    /// before the action runs.)
     Depfile,
     /// Made first, and no reason to run the action again (`|` in make, `||` in ninja).
     OrderOnly,

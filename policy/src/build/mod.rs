@@ -5,6 +5,7 @@
 //! [`judge`] holds what happened against it.
 
 mod attribution;
+mod check;
 mod closure;
 mod deeds;
 mod edges;
@@ -18,6 +19,7 @@ mod verdict;
 mod world;
 
 pub use attribution::{Attribution, Owner, Span};
+pub use check::BuildError;
 pub use graph::{Action, ActionId, Graph, Input, Nature, Run, RunId, Via};
 pub use judge::{Options, judge};
 pub use verdict::{ActionVerdict, BuildVerdict, Unattributed};
