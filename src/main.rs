@@ -16,6 +16,7 @@ mod determinism;
 mod docs;
 mod error;
 mod exit;
+mod fix;
 mod guard;
 mod job;
 mod limits;

@@ -90,6 +90,23 @@ impl Output {
     }
 }
 
+/// Writes a file anew in the place of the old one, with its permissions.
+///
+/// # Errors
+/// When it can't be written, or nobody may write it.
+pub(crate) fn replace(path: &Path, text: &[u8]) -> Result<(), Error> {
+    let permissions = fs::metadata(path).map_err(Error::file(path, "can't read"))?.permissions();
+    if permissions.readonly() {
+        return Err(Error::file(path, "can't write")(io::Error::other("it is read-only")));
+    }
+    let mut output = Output::create(path)?;
+    let file = output.file();
+    file.write_all(text)
+        .and_then(|()| file.set_permissions(permissions))
+        .map_err(Error::file(path, "can't write"))?;
+    output.commit()
+}
+
 /// A file without a name in `directory`.
 ///
 /// # Errors

@@ -29,7 +29,7 @@ use file::FileError;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
@@ -112,6 +112,14 @@ pub(crate) fn open(path: &Path) -> Result<Option<Saved>, Error> {
     }
     let saved = file::read(input, Limits::default());
     saved.map(Some).map_err(|source| Error::Audit { path: path.to_owned(), source })
+}
+
+/// Whether a file begins like that of an audit.
+pub(crate) fn is_audit(path: &Path) -> bool {
+    let mut start = [0; file::MAGIC.len()];
+    path.is_file()
+        && File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok()
+        && file::is_audit(&start)
 }
 
 /// Reads the file of an audit and makes it ready to be judged again.

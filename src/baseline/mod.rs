@@ -2,10 +2,9 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::output::Output;
 use airtight_policy::Source;
 use airtight_policy::baseline::{Baseline, FILE};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -103,21 +102,4 @@ pub(crate) fn create(path: &Path, text: &str) -> Result<(), Error> {
         },
         _ => Error::file(path, "can't write")(source),
     })
-}
-
-/// Writes a file anew in the place of the old one, with its permissions.
-///
-/// # Errors
-/// When it can't be written, or nobody may write it.
-pub(crate) fn replace(path: &Path, text: &[u8]) -> Result<(), Error> {
-    let permissions = fs::metadata(path).map_err(Error::file(path, "can't read"))?.permissions();
-    if permissions.readonly() {
-        return Err(Error::file(path, "can't write")(io::Error::other("it is read-only")));
-    }
-    let mut output = Output::create(path)?;
-    let file = output.file();
-    file.write_all(text)
-        .and_then(|()| file.set_permissions(permissions))
-        .map_err(Error::file(path, "can't write"))?;
-    output.commit()
 }

@@ -210,7 +210,7 @@ fn carry_out(
 ) -> Result<bool, Error> {
     let changed = edit.text != baseline.text();
     if changed && !dry_run {
-        files::replace(&judged.path, edit.text.as_bytes())?;
+        crate::output::replace(&judged.path, edit.text.as_bytes())?;
     }
     let mut text = String::new();
     for change in &edit.changes {

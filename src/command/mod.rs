@@ -10,6 +10,7 @@ pub(crate) mod config;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod fix;
 pub(crate) mod init;
 mod judging;
 mod keyed;
