@@ -217,3 +217,21 @@ fn what_lives_on_by_permission_makes_the_inner_recording_incomplete() {
     assert!(nested.stderr.starts_with(&alone.stderr), "{}\n{}", nested.show(), alone.show());
     nested.code(121);
 }
+
+#[test]
+fn who_only_claims_to_be_an_airtight_is_judged_like_anybody() {
+    let site = site();
+    site.write("secret", "").write(
+        "claim.py",
+        "import os, re, socket\n\
+         tracer = re.search('TracerPid:\\t(.*)', open('/proc/self/status').read()).group(1)\n\
+         space = re.sub('[^0-9]', '', os.readlink('/proc/self/ns/pid'))\n\
+         s = socket.socket(socket.AF_UNIX)\n\
+         s.connect('\\0airtight/%s/%s/begin' % (space, tracer))\n\
+         assert b'begun' in s.recv(4096)\n\
+         open('secret').read()\n\
+         socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('127.0.0.1', 9))\n",
+    );
+    let (end, _) = site.run("--no-cache --in claim.py -- python3 claim.py");
+    end.code(120).says("undeclared read of secret").says("network contact with 127.0.0.1:9");
+}

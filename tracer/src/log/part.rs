@@ -230,3 +230,6 @@ impl Log<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
