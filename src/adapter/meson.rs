@@ -7,6 +7,9 @@ use airtight_policy::{Place, absolute, display};
 use serde::Deserialize;
 use std::collections::HashMap;
 
+/// What stands before the name of a target without a file, in what meson writes for ninja.
+pub(crate) const INTERNAL: &[u8] = b"meson-internal__";
+
 /// One call of a function or method in a meson.build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Call {
@@ -18,20 +21,19 @@ pub(crate) struct Call {
     pub(crate) first: Option<String>,
 }
 
-/// The functions that declare targets.
-const FUNCTIONS: [&str; 11] = [
-    "both_libraries",
-    "build_target",
-    "custom_target",
-    "executable",
-    "generator",
-    "jar",
-    "library",
-    "run_target",
-    "shared_library",
-    "shared_module",
-    "static_library",
-];
+/// The functions that declare a target of this type, as meson names types.
+fn functions(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "executable" => &["executable", "build_target"],
+        "static library" => &["static_library", "library", "both_libraries", "build_target"],
+        "shared library" => &["shared_library", "library", "both_libraries", "build_target"],
+        "shared module" => &["shared_module", "build_target"],
+        "jar" => &["jar", "build_target"],
+        "run" => &["run_target"],
+        "custom" => &["custom_target", "vcs_tag"],
+        _ => &[],
+    }
+}
 
 /// The calls in a meson.build, as far as they can be read.
 pub(crate) fn calls(text: &str) -> Vec<Call> {
@@ -120,7 +122,7 @@ impl Places {
             let calls = known.entry(target.defined_in).or_insert_with(|| {
                 files::read(&file).map_or(Vec::new(), |text| calls(&String::from_utf8_lossy(&text)))
             });
-            let Some(line) = find(calls, &target.name) else { continue };
+            let Some(line) = find(calls, &target.name, &target.kind) else { continue };
             let file = display(&file, workspace).into_owned();
             for output in target.filename {
                 let place = Place { file: file.clone(), line, column: 0 };
@@ -133,6 +135,10 @@ impl Places {
     /// Where the target is declared that makes `output` (absolute), or whose object it is: objects
     /// are in a directory named after the target's file, with `.p` behind it.
     pub(crate) fn target(&self, output: &[u8]) -> Option<Place> {
+        let start = output.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
+        if let Some(name) = output[start..].strip_prefix(INTERNAL) {
+            return self.places.get(&[&output[..start], name].concat()).cloned();
+        }
         let slashes = output.iter().enumerate().rev().filter(|&(_, &b)| b == b'/');
         let mut above = slashes.filter_map(|(at, _)| output[..at].strip_suffix(b".p"));
         let place = self.places.get(output);
@@ -140,22 +146,30 @@ impl Places {
     }
 }
 
-/// The line of the call that declares `name`: of a function that declares targets, or else the only
-/// call with that name first (a method of a module, say).
-fn find(calls: &[Call], name: &str) -> Option<u32> {
-    let named = || calls.iter().filter(|call| call.first.as_deref() == Some(name));
-    let declares = |call: &&Call| FUNCTIONS.contains(&call.name.as_str());
-    let mut others = named();
-    match named().find(declares) {
-        Some(call) => Some(call.line),
-        None => others.next().filter(|_| others.next().is_none()).map(|call| call.line),
-    }
+/// The line of the call that declares a target: a function for its type that is given its name; or
+/// else the only call with that name (a method of a module, say); or else the only such function
+/// whose name for the target is computed.
+fn find(calls: &[Call], name: &str, kind: &str) -> Option<u32> {
+    let declares = |call: &Call| functions(kind).contains(&call.name.as_str());
+    let named = |call: &Call| call.first.as_deref() == Some(name);
+    let only = |wanted: &dyn Fn(&Call) -> bool| {
+        let mut found = calls.iter().filter(|call| wanted(call));
+        found.next().filter(|_| found.next().is_none())
+    };
+    let call = calls
+        .iter()
+        .find(|call| declares(call) && named(call))
+        .or_else(|| only(&named))
+        .or_else(|| only(&|call| declares(call) && call.first.is_none()));
+    call.map(|call| call.line)
 }
 
 /// An entry of `intro-targets.json`.
 #[derive(Deserialize)]
 struct Target {
     name: String,
+    #[serde(rename = "type")]
+    kind: String,
     defined_in: String,
     #[serde(default)]
     filename: Vec<String>,
@@ -190,12 +204,22 @@ mod tests {
 
     #[test]
     fn a_target_is_found_by_its_declaration() {
-        let calls =
-            calls("test('a', x)\nx = executable('a', 'a.c')\ni18n.gettext('b')\nf('c')\ng('c')\n");
-        assert_eq!(
-            ["a", "b", "c", "d"].map(|name| find(&calls, name)),
-            [Some(2), Some(3), None, None]
+        let calls = calls(
+            "test('a', x)\nx = executable('a', 'a.c')\ni18n.gettext('b')\nf('c')\ng('c')\n\
+             foreach n : ['d', 'e']\n  executable(n + 'x')\nendforeach\n\
+             library(l)\nstatic_library(l)\nfunction('f')\n",
         );
+        for (name, kind, line) in [
+            ("a", "executable", Some(2)),
+            ("b", "custom", Some(3)),
+            ("c", "custom", None),
+            ("dx", "executable", Some(7)),
+            ("l", "shared library", Some(9)),
+            ("l", "static library", None),
+            ("l", "alias", None),
+        ] {
+            assert_eq!(find(&calls, name, kind), line, "{name}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A manifest as part of the graph of the build.
 
-use super::super::{Context, files};
+use super::super::{Context, files, meson};
 use super::assign::Project;
 use super::declared::Declarations;
 use super::log::Log;
@@ -147,8 +147,13 @@ impl<'a> Builder<'a> {
 
     /// Where people declare an edge; the manifest's own line where that can't be told.
     fn declared_at(&self, edge: &Edge) -> Place {
-        let place = self.declarations.of(self.manifest, edge, self.directory);
-        place.unwrap_or_else(|| self.place(edge))
+        let of = |edge| self.declarations.of(self.manifest, edge, self.directory);
+        // The links to a library are declared where it is.
+        let linked = || match self.manifest.rule(edge).starts_with(b"CMAKE_SYMLINK_") {
+            true => self.manifest.maker(*edge.inputs().first()?).and_then(of),
+            false => None,
+        };
+        of(edge).or_else(linked).unwrap_or_else(|| self.place(edge))
     }
 
     /// Reads the dyndep files that are there. One that is not was not needed: ninja makes and
@@ -201,7 +206,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The edges that run in every build: those that depend on a phony name without inputs that is
-    /// no file, the utility targets that CMake writes with outputs that nobody makes, and all that
+    /// no file, the utility targets of CMake and meson with outputs that nobody makes, and all that
     /// depends on one of them, unless `restat` finds its outputs as they were.
     fn always(&self) -> HashSet<usize> {
         let mut users: HashMap<PathId, Vec<usize>> = HashMap::new();
@@ -235,14 +240,19 @@ impl<'a> Builder<'a> {
         always
     }
 
-    /// `CMakeFiles/TARGET` and `CMakeFiles/TARGET.util`: what add_custom_target, `install`, `test`,
-    /// `edit_cache` and their like are to CMake's generator.
+    /// What add_custom_target, `install`, `test`, `edit_cache` and their like are to CMake:
+    /// `CMakeFiles/TARGET` and `CMakeFiles/TARGET.util`; and run_target and the like to meson:
+    /// `meson-internal__TARGET`.
     fn is_utility(&self, edge: &Edge) -> bool {
         let name = self.manifest.name(edge.outputs[0]);
         let mut parts = name.rsplit(|&b| b == b'/');
-        self.flavour == Flavour::Cmake
-            && self.manifest.rule(edge) == b"CUSTOM_COMMAND"
-            && (name.ends_with(b".util") || parts.nth(1) == Some(b"CMakeFiles"))
+        let last = parts.next().unwrap_or_default();
+        let named = match self.flavour {
+            Flavour::Cmake => last.ends_with(b".util") || parts.next() == Some(b"CMakeFiles"),
+            Flavour::Meson => last.starts_with(meson::INTERNAL),
+            _ => false,
+        };
+        named && self.manifest.rule(edge) == b"CUSTOM_COMMAND"
     }
 
     fn action(

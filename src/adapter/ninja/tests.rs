@@ -184,6 +184,7 @@ const CMAKE: &[(&str, &str)] = &[
          add_executable(main main.c)\ntarget_link_libraries(main a b)\n\
          add_custom_target(tool ALL COMMAND echo tool)\n\
          add_custom_command(TARGET main POST_BUILD COMMAND echo built)\n\
+         set_target_properties(b PROPERTIES VERSION 1.2 SOVERSION 1)\n\
          enable_testing()\nadd_test(NAME t COMMAND main)\ninstall(TARGETS main)\n",
     ),
     ("a.c", "int a(void) { return sizeof TEXT; }\n"),
@@ -218,7 +219,9 @@ const MESON: &[(&str, &str)] = &[
              \x20 command: ['sed', 's/x y/z/', '@INPUT@'])\n\
              lib = shared_library('lib', 'lib.c', gen)\n\
              executable('main', 'main.c', link_with: lib, c_args: ['-DT=\"a b\"'])\n\
-             test('t', executable('t', 'main.c', link_with: lib, c_args: '-DT=\"\"'))\n",
+             test('t', executable('t', 'main.c', link_with: lib, c_args: '-DT=\"\"'))\n\
+             run_target('say', command: ['echo'])\n\
+             foreach n : ['x', 'y']\n  custom_target('c' + n, output: 'c' + n, command: ['touch', '@OUTPUT@'])\nendforeach\n",
     ),
     ("in", "#define N 1\n"),
     ("lib.c", "#include \"gen.h\"\nint lib(void) { return N; }\n"),
@@ -269,7 +272,8 @@ const ALL_OF_CMAKE: &[(&str, Nature, &str)] = &[
     ("b/CMakeFiles/a.dir/a.c.o", Nature::Normal, "CMakeLists.txt:4"),
     ("b/liba.a", Nature::Normal, "CMakeLists.txt:4"),
     ("b/CMakeFiles/b.dir/b_c.c.o", Nature::Normal, "CMakeLists.txt:5"),
-    ("b/libb.so", Nature::Normal, "CMakeLists.txt:5"),
+    ("b/libb.so.1.2", Nature::Normal, "CMakeLists.txt:5"),
+    ("b/libb.so.1", Nature::Normal, "CMakeLists.txt:5"),
     ("b/CMakeFiles/main.dir/main.c.o", Nature::Normal, "CMakeLists.txt:8"),
     ("b/main", Nature::Normal, "CMakeLists.txt:8"),
     ("b/CMakeFiles/tool", Nature::Always, "CMakeLists.txt:10"),
@@ -308,7 +312,7 @@ fn what_cmake_says_of_its_targets_goes_before_a_search() {
         &actions(root.path(), "b"),
         &[
             ("b/liba.a", Nature::Normal, "CMakeLists.txt:7"),
-            ("b/libb.so", Nature::Normal, "CMakeLists.txt:8"),
+            ("b/libb.so.1.2", Nature::Normal, "CMakeLists.txt:8"),
         ],
     );
 }
@@ -326,6 +330,8 @@ fn lines_of_meson_build_are_found() {
             ("b/main", Nature::Normal, "meson.build:5"),
             ("b/main.p/main.c.o", Nature::Normal, "meson.build:5"),
             ("b/t", Nature::Normal, "meson.build:6"),
+            ("b/meson-internal__say", Nature::Always, "meson.build:7"),
+            ("b/cy", Nature::Normal, "meson.build:9"),
         ],
     );
 }

@@ -18,6 +18,7 @@ pub(crate) use name::canonical;
 
 use airtight_recording::{PathId, Paths};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io;
 use text::{PHONY, RuleId, ScopeId, Scopes, Text, Value};
 
@@ -72,6 +73,8 @@ pub(crate) struct Manifest {
     pub(crate) edges: Vec<Edge>,
     /// The names of the files that were read, as written. [`Edge::file`] is an index.
     pub(crate) files: Vec<Vec<u8>>,
+    /// The index of the edge that makes a name.
+    makers: HashMap<PathId, u32>,
     scopes: Scopes,
     longest: usize,
 }
@@ -141,6 +144,11 @@ impl Manifest {
     /// The bytes of a name.
     pub(crate) fn name(&self, id: PathId) -> &[u8] {
         self.names.get(id)
+    }
+
+    /// The edge that makes a file.
+    pub(crate) fn maker(&self, name: PathId) -> Option<&Edge> {
+        self.makers.get(&name).and_then(|&index| self.edges.get(index as usize))
     }
 
     /// The name of the rule of an edge.

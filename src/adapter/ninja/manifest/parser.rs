@@ -4,7 +4,8 @@ use super::lexer::{Lexer, Token};
 use super::text::{Rule, ScopeId, Scopes, Text};
 use super::{Edge, Limits, Manifest, ManifestError, Message, Quoting, Reader, canonical};
 use airtight_recording::{PathId, Paths};
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 /// The variables that a rule can have; others are an error, as in ninja.
 const OF_RULES: [&[u8]; 11] = [
@@ -33,10 +34,10 @@ pub(super) fn read(
             names: Paths::default(),
             edges: Vec::new(),
             files: Vec::new(),
+            makers: HashMap::new(),
             scopes: Scopes::new(),
             longest: limits.value,
         },
-        made: HashSet::new(),
         pools: HashSet::from([Vec::new(), b"console".to_vec()]),
     };
     let text = parser.load(file).map_err(|message| ManifestError {
@@ -53,8 +54,6 @@ struct Parser<'p, 'r> {
     /// What is still allowed.
     limits: Limits,
     manifest: Manifest,
-    /// What has an edge that makes it.
-    made: HashSet<PathId>,
     pools: HashSet<Vec<u8>>,
 }
 
@@ -270,8 +269,10 @@ impl Parser<'_, '_> {
         inputs: &[Text],
     ) -> Result<(), Message> {
         edge.inputs = self.names(edge.scope, inputs)?;
+        let number = u32::try_from(self.manifest.edges.len()).unwrap_or(u32::MAX);
         for (index, output) in self.names(edge.scope, outputs)?.into_iter().enumerate() {
-            if self.made.insert(output) {
+            if let Entry::Vacant(entry) = self.manifest.makers.entry(output) {
+                entry.insert(number);
                 edge.outputs.push(output);
                 edge.explicit_outputs += usize::from(index < explicit);
             }
