@@ -4,5 +4,6 @@
 mod again;
 mod command;
 mod confirm;
+mod make;
 mod ninja;
 mod support;

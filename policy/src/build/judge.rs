@@ -230,8 +230,15 @@ impl<'b> Court<'_, 'b, '_> {
             }
             let edges = self.world.edges;
             let missing = edges.outputs(slot).map(|path| edges.path(path));
-            let missing: Vec<&[u8]> =
-                missing.filter(|path| self.world.deeds.exists(path) == Some(false)).collect();
+            // make itself removes intermediate files, which are wanted for a while only.
+            let removed_by_tool = |path: &&[u8]| {
+                let mut deeds = self.world.deeds.of(path).iter();
+                deeds.any(|deed| deed.slot == self.world.tools && !deed.stays)
+            };
+            let missing: Vec<&[u8]> = missing
+                .filter(|path| self.world.deeds.exists(path) == Some(false))
+                .filter(|path| !removed_by_tool(path))
+                .collect();
             if missing.is_empty() {
                 continue;
             }

@@ -49,7 +49,7 @@ impl Known {
     ) {
         let Some(&(_, first)) = instances.first() else { return };
         let recipe = group.recipe();
-        for &name in &group.names {
+        for &name in group.names.iter().chain(&group.outputs) {
             self.actions.insert(name.to_vec(), first);
             for &(run, action) in instances.iter().filter(|&&(_, action)| action != first) {
                 self.again.extend(run.map(|run| ((run, name.to_vec()), action)));
@@ -116,6 +116,7 @@ fn children(run: &Past<'_>, known: &Known, facts: &Facts<'_>) -> Vec<(ProcessId,
                 next.map(Owner::Action)
             }
             Some((_, Purpose::Itself)) => Some(Owner::Tool(run.id)),
+            Some((_, Purpose::Progress)) => Some(Owner::Parsing(run.id)),
             Some((_, Purpose::Shell)) => {
                 let process = &facts.recording.processes[child.0 as usize];
                 let command = || process.images.first().map(recipes::command).unwrap_or_default();

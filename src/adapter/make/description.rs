@@ -1,6 +1,7 @@
 //! From one make description (a directory, its makefiles, their variables) to actions.
 
 use super::assign::{Assignment, Known};
+use super::cmake;
 use super::depfiles::{self, Depfiles};
 use super::history::{Purpose, Runs};
 use super::names::{Resolver, shown};
@@ -10,7 +11,7 @@ use airtight_policy::Flavour;
 use airtight_policy::Place;
 use airtight_policy::build::{Action, ActionId, Graph, Input, Nature, RunId, Via};
 use airtight_recording::{Exit, Kind, PathId, ProcessId, Recording};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 /// How many bytes of a recipe are kept.
@@ -24,6 +25,7 @@ pub(super) struct Facts<'a> {
     pub(super) purposes: HashMap<ProcessId, (RunId, Purpose)>,
     /// Who wrote each path, and when last.
     writes: HashMap<PathId, Vec<(ProcessId, u64)>>,
+    projects: cmake::Projects,
 }
 
 impl<'a> Facts<'a> {
@@ -39,7 +41,7 @@ impl<'a> Facts<'a> {
         for access in recording.accesses.iter().filter(|a| a.kind == Kind::Write && a.errno == 0) {
             writes.entry(access.path).or_default().push((access.process, access.last));
         }
-        Facts { recording, runs, purposes, writes }
+        Facts { recording, runs, purposes, writes, projects: cmake::Projects::default() }
     }
 
     fn writes(&self, path: &[u8]) -> &[(ProcessId, u64)] {
@@ -96,12 +98,13 @@ impl Description {
         assignment: &mut Assignment,
     ) {
         let executed = self.executed(facts);
-        let maker = Maker::new(self, facts, context, &executed);
+        let maker = Maker::new(self, facts, context, &executed, graph.actions.len());
         let groups = self.rules.groups();
         let mut known = Known::default();
         let mut leaders: HashMap<&[u8], &[u8]> = HashMap::new();
         for group in &groups {
-            leaders.extend(group.names.iter().map(|&name| (name, group.leader)));
+            let names = group.names.iter().chain(&group.outputs);
+            leaders.extend(names.map(|&name| (name, group.leader)));
         }
         for group in &groups {
             let times = group.names.iter().filter_map(|&name| executed.get(name)).flatten();
@@ -179,7 +182,7 @@ impl Description {
 fn graph_add(graph: &mut Graph, draft: Draft) -> ActionId {
     let mut intern = |path: &[u8]| graph.paths.intern(path);
     let outputs = draft.outputs.iter().map(|path| intern(path)).collect();
-    let inputs = draft.inputs.iter().map(|(path, &via)| Input { path: intern(path), via });
+    let inputs = draft.inputs.iter().map(|(path, via)| Input { path: intern(path), via: *via });
     let inputs = inputs.collect();
     let cwd = intern(&draft.cwd);
     graph.add(Action { outputs, inputs, cwd, ..draft.rest })
@@ -188,7 +191,7 @@ fn graph_add(graph: &mut Graph, draft: Draft) -> ActionId {
 /// An action whose paths have no numbers yet.
 struct Draft {
     outputs: Vec<Vec<u8>>,
-    inputs: BTreeMap<Vec<u8>, Via>,
+    inputs: BTreeSet<(Vec<u8>, Via)>,
     cwd: Vec<u8>,
     rest: Action,
 }
@@ -201,6 +204,12 @@ struct Maker<'a> {
     executed: &'a BTreeMap<Vec<u8>, Vec<RunId>>,
     depfiles: Depfiles,
     always: HashSet<&'a [u8]>,
+    /// The targets that are no files.
+    names: HashSet<&'a [u8]>,
+    /// What is behind these, so that they are no files for other descriptions either.
+    suffix: Vec<u8>,
+    /// What CMake's rules read without saying so.
+    generated: Vec<Vec<u8>>,
     /// The makefiles that are no depfiles.
     makefiles: HashSet<Vec<u8>>,
     cmake: bool,
@@ -212,6 +221,7 @@ impl<'a> Maker<'a> {
         facts: &'a Facts<'a>,
         context: &'a Context<'a>,
         executed: &'a BTreeMap<Vec<u8>, Vec<RunId>>,
+        number: usize,
     ) -> Maker<'a> {
         let (rules, resolver) = (&description.rules, &description.resolver);
         let depfiles = Depfiles::read(rules, |name| resolver.path(name));
@@ -229,13 +239,39 @@ impl<'a> Maker<'a> {
             .collect();
         let made =
             |name: &[u8]| failed.contains(name) || !facts.writes(&resolver.path(name)).is_empty();
-        let always = rules.always(made);
+        let (always, names) = (rules.always(&made), rules.names(&made));
         let is_rules = |path: &Vec<u8>| depfiles.files.iter().any(|file| file.path == *path);
         let makefiles = rules.makefiles.iter().map(|name| resolver.path(name));
         let makefiles =
             makefiles.filter(|path| !is_rules(path) && !depfiles::has_usual_name(path)).collect();
-        let cmake = rules.targets.contains_key(b"cmake_check_build_system".as_slice());
-        Maker { description, facts, context, executed, depfiles, always, makefiles, cmake }
+        let cmake = rules.targets.contains_key(b"cmake_force".as_slice());
+        let first = rules.makefiles.first().filter(|_| cmake);
+        let generated = first.map(|name| cmake::generated(name, |name| resolver.path(name)));
+        let generated = generated.unwrap_or_default();
+        let suffix = format!("//{number}").into_bytes();
+        Maker {
+            description,
+            facts,
+            context,
+            executed,
+            depfiles,
+            always,
+            names,
+            suffix,
+            generated,
+            makefiles,
+            cmake,
+        }
+    }
+
+    /// The number of a target or a prerequisite in the graph. A name that is no file gets one of
+    /// its own: each description has its `all`.
+    fn node(&self, name: &[u8]) -> Vec<u8> {
+        let path = self.path(archive(name).unwrap_or(name));
+        match self.names.contains(name) {
+            true => [path, self.suffix.clone()].concat(),
+            false => path,
+        }
     }
 
     fn path(&self, name: &[u8]) -> Vec<u8> {
@@ -243,17 +279,19 @@ impl<'a> Maker<'a> {
     }
 
     fn action(&self, group: &Group<'_>, run: Option<RunId>) -> Draft {
-        let outputs: Vec<Vec<u8>> = group.outputs.iter().map(|name| self.path(name)).collect();
-        let mut inputs = BTreeMap::new();
-        for (&name, target) in group.names.iter().zip(&group.members) {
-            for (input, via) in self.inputs(name, target) {
-                let known = inputs.entry(input).or_insert(via);
-                *known = via.min(*known);
-            }
-        }
-        for output in &outputs {
-            inputs.remove(output);
-        }
+        let outputs: Vec<Vec<u8>> = group.outputs.iter().map(|name| self.node(name)).collect();
+        let members = group.names.iter().zip(&group.members);
+        let inputs: BTreeSet<_> =
+            members.flat_map(|(&name, target)| self.inputs(name, target)).collect();
+        // The strongest says all; but a depfile knows what changes, and not what comes first.
+        let inputs: BTreeSet<_> = inputs
+            .iter()
+            .filter(|(path, via)| {
+                let declared = || inputs.contains(&(path.clone(), Via::Declared));
+                !outputs.contains(path) && (*via == Via::Declared || !declared())
+            })
+            .cloned()
+            .collect();
         let recipe = group.recipe();
         let command = recipe.map(|recipe| {
             let text = &recipe.text[..recipe.text.len().min(LONGEST_COMMAND)];
@@ -277,15 +315,15 @@ impl<'a> Maker<'a> {
     fn inputs(&self, name: &[u8], target: &super::rules::Target) -> Vec<(Vec<u8>, Via)> {
         let run = self.executed.get(name).and_then(|runs| runs.first());
         let since = run.and_then(|run| self.facts.runs.get(run)).map(|run| run.time.0);
-        let path = |input: &[u8]| self.path(archive(input).unwrap_or(input));
         let mut inputs = Vec::new();
         for (input, &count) in &target.inputs {
             let late = |file: usize| self.is_late(file, since);
             let alone = self.depfiles.alone(name, input, count, late);
-            inputs.push((path(input), if alone { Via::Depfile } else { Via::Declared }));
+            inputs.push((self.node(input), if alone { Via::Depfile } else { Via::Declared }));
         }
-        inputs.extend(target.order_only.iter().map(|input| (path(input), Via::OrderOnly)));
-        if self.cmake {
+        inputs.extend(target.order_only.iter().map(|input| (self.node(input), Via::OrderOnly)));
+        if self.cmake && target.recipe.is_some() {
+            inputs.extend(self.generated.iter().map(|path| (path.clone(), Via::Declared)));
             inputs.extend(self.consolidated(name));
         }
         inputs
@@ -313,17 +351,15 @@ impl<'a> Maker<'a> {
     /// What CMake's next build will learn of `X.o` from `X.o.d`. The compiler ran in the build
     /// directory of the target.
     fn consolidated(&self, name: &[u8]) -> Vec<(Vec<u8>, Via)> {
-        let Some(at) = find(name, b"CMakeFiles/") else { return Vec::new() };
+        let Some((directory, _)) = cmake::target(name) else { return Vec::new() };
         let depfile = self.path(&[name, b".d"].concat());
         let rules = depfiles::read(&depfile).unwrap_or_default();
-        let inputs = rules.into_iter().flat_map(|rule| rule.inputs);
-        inputs
-            .map(|input| {
-                let relative = !input.starts_with(b"/");
-                let input = if relative { [&name[..at], &input].concat() } else { input };
-                (self.path(&input), Via::Depfile)
-            })
-            .collect()
+        let inputs = rules.into_iter().flat_map(|rule| rule.inputs).map(|input| {
+            let relative = !input.starts_with(b"/");
+            let input = if relative { [directory, &input].concat() } else { input };
+            (self.path(&input), Via::Depfile)
+        });
+        inputs.collect()
     }
 
     fn nature(&self, group: &Group<'_>, outputs: &[Vec<u8>]) -> Nature {
@@ -369,7 +405,13 @@ impl<'a> Maker<'a> {
             let file = shown(&self.path(file), self.context.workspace);
             Place { file, line, column: 0 }
         });
-        (flavour, place)
+        let makefile = self.description.rules.makefiles.first().filter(|_| self.cmake);
+        let written = makefile.and_then(|makefile| {
+            let build = self.description.resolver.directory();
+            let projects = &self.facts.projects;
+            projects.place(build, group.leader, makefile, self.context.workspace)
+        });
+        (flavour, written.or(place))
     }
 
     /// An action for a target that make does not know any more.
@@ -384,10 +426,6 @@ impl<'a> Maker<'a> {
             ..Action::default()
         };
         let cwd = self.description.resolver.directory().to_vec();
-        Draft { outputs: vec![path], inputs: BTreeMap::new(), cwd, rest }
+        Draft { outputs: vec![path], inputs: BTreeSet::new(), cwd, rest }
     }
-}
-
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
 }

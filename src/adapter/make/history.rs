@@ -1,6 +1,7 @@
 //! What the recording knows of the runs of make: how each was called, and which targets' recipes
 //! it ran.
 
+use super::cmake::tells_progress;
 use super::flags::Call;
 use super::names::real;
 use super::{LEVEL, MARK};
@@ -38,6 +39,8 @@ pub(super) enum Purpose {
     Shell,
     /// It never became a program: make's own work.
     Itself,
+    /// It tells how far the build is.
+    Progress,
     /// Not known.
     Unknown,
 }
@@ -94,6 +97,9 @@ impl Past<'_> {
     /// What one of its children is for.
     pub(super) fn purpose(&self, child: &Process) -> Purpose {
         let Some(image) = child.images.first() else { return Purpose::Itself };
+        if tells_progress(image) {
+            return Purpose::Progress;
+        }
         if !self.marked {
             return Purpose::Unknown;
         }

@@ -6,11 +6,11 @@ use super::description::{Description, Facts};
 use super::flags::meaning;
 use super::history::{self, Past, Runs, variable};
 use super::query::{Answer, Environment, Query, QueryError};
-use super::{FLAGS, LEVEL, MARK};
+use super::{FLAGS, LEVEL, MARK, PROBE};
 use crate::adapter::{Assign, Context};
 use crate::error::Error;
-use airtight_policy::build::{Graph, RunId};
-use airtight_recording::{Kind, ProcessId, Recording};
+use airtight_policy::build::{Action, Graph, RunId, Via};
+use airtight_recording::{Kind, PathId, ProcessId, Recording};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
@@ -54,9 +54,6 @@ pub(super) fn load(
             .entry(key.clone())
             .or_insert_with(|| Description::new(&run.directory, &run.call.makefiles));
         description.runs.push(run.id);
-        if description.gone {
-            continue;
-        }
         if run.call.makefiles.iter().any(|name| name == b"-" || name.starts_with(b"/dev/")) {
             let directory = run.directory.display();
             (context.warn)(format!(
@@ -64,6 +61,9 @@ pub(super) fn load(
                  targets depend on is not known"
             ));
             description.gone = true;
+            continue;
+        }
+        if description.gone {
             continue;
         }
         if let Some(makefile) = makefiles.get(&run.process).and_then(|read| keeps_its_shell(read)) {
@@ -104,11 +104,35 @@ pub(super) fn load(
     }
     let facts = Facts::new(recording, &runs);
     let mut assignment = Assignment::default();
-    for description in descriptions.into_values() {
+    let mut origins = Vec::new();
+    let before = graph.actions.len();
+    for (number, description) in descriptions.into_values().enumerate() {
         description.add(graph, &facts, context, &mut assignment);
+        origins.resize(graph.actions.len() - before, number);
     }
+    separate(&mut graph.actions[before..], &origins);
     assignment.settle(&facts);
     Ok(Box::new(assignment))
+}
+
+/// A make without a rule for a file knows when it changes, but does not make it first, even if
+/// another make of the same build does: such an input orders nothing, like one from a depfile.
+/// `origins` has the number of the description of each action.
+fn separate(actions: &mut [Action], origins: &[usize]) {
+    let mut makers: HashMap<PathId, Vec<usize>> = HashMap::new();
+    for (action, &origin) in actions.iter().zip(origins) {
+        for &output in &action.outputs {
+            makers.entry(output).or_default().push(origin);
+        }
+    }
+    for (action, origin) in actions.iter_mut().zip(origins) {
+        for input in action.inputs.iter_mut().filter(|input| input.via == Via::Declared) {
+            let elsewhere = makers.get(&input.path).is_some_and(|by| !by.contains(origin));
+            if elsewhere {
+                input.via = Via::Depfile;
+            }
+        }
+    }
 }
 
 /// The environments that a make and its recipes have.
@@ -179,8 +203,12 @@ fn environment_for(
             known.get(&runs.values().find(same)?.id)
         });
         if let Some(asked) = asked {
-            let recipe = mark.as_ref().and_then(|mark| asked.recipes.get(mark));
-            return recipe.unwrap_or(&asked.base).clone();
+            let target = mark.as_ref().and_then(|mark| {
+                let level = mark.iter().position(|&byte| byte == b':')?;
+                asked.recipes.get(&mark[level + 1..])
+            });
+            let any = || asked.recipes.get(format!(":{PROBE}").as_bytes());
+            return target.or_else(any).unwrap_or(&asked.base).clone();
         }
         id = *parent;
     }

@@ -5,6 +5,7 @@
 //! with a shell that executes no recipe ([`query`]).
 
 mod assign;
+mod cmake;
 mod confirm;
 mod database;
 mod depfiles;
@@ -35,6 +36,10 @@ const LEVEL: &str = "MAKELEVEL";
 /// the words down in `MAKEFLAGS`, where makefiles look for letters: the words beside `--eval=…`
 /// must have no small ones.
 const FLAGS: &str = "--eval=export\\ AIRTIGHT_TARGET=$$(MAKELEVEL):$$%:$$@";
+
+/// A target that never exists. Asked for its data base, make is given a rule for it, so that it
+/// tells which environment its recipes have.
+const PROBE: &str = ".airtight-environment";
 
 /// GNU make.
 pub(crate) struct Make;

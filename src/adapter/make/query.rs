@@ -4,6 +4,7 @@
 //! what makes a makefile. All of these go through `$(SHELL)`, which is a small script here; that
 //! only executes what has no target: `$(shell …)` while the makefiles are read.
 
+use super::{MARK, PROBE};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -53,8 +54,9 @@ pub(super) struct Answer {
     pub(super) errors: String,
     /// How it ended.
     pub(super) status: Option<i32>,
-    /// The environment that the recipe of a target gives a make that it calls, by the mark of the
-    /// target.
+    /// The environments of those recipes that would have been run, by the target as the mark has
+    /// it, without the level. That of [`PROBE`] is what others have, if they set nothing of their
+    /// own.
     pub(super) environments: HashMap<Vec<u8>, Environment>,
 }
 
@@ -100,6 +102,9 @@ impl Query {
         command
             .arg0(&self.name)
             .args(["-p", "-q", "-k", "--no-print-directory"])
+            // A makefile that is missing is remade even so, which here only notes the environment.
+            .arg(format!("--eval=-include {PROBE}"))
+            .arg(format!("--eval={PROBE}: ; +:"))
             .args(self.arguments.iter().map(|argument| OsStr::from_bytes(argument)))
             .arg(variable("SHELL=", shell.as_os_str()))
             .arg(".SHELLFLAGS=$(if $@,airtight-recipe,airtight-parse)")
@@ -214,7 +219,8 @@ fn environments(notes: &Path) -> Result<HashMap<Vec<u8>, Environment>, QueryErro
         file.take(LARGEST_ENVIRONMENT).read_to_end(&mut text).map_err(failed(&path))?;
         let (mark, environment) = environment(&text);
         if let Some(mark) = mark {
-            found.insert(mark, environment);
+            let level = mark.iter().position(|&byte| byte == b':').map_or(0, |at| at + 1);
+            found.insert(mark[level..].to_vec(), environment);
         }
     }
     Ok(found)
@@ -227,7 +233,7 @@ fn environment(text: &[u8]) -> (Option<Vec<u8>>, Environment) {
     for entry in text.split(|&byte| byte == 0) {
         let Some(at) = entry.iter().position(|&byte| byte == b'=') else { continue };
         let (name, value) = (&entry[..at], &entry[at + 1..]);
-        if name == super::MARK.as_bytes() {
+        if name == MARK.as_bytes() {
             mark = Some(value.to_vec());
         } else {
             let text = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());

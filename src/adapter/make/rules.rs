@@ -35,7 +35,8 @@ pub(super) struct Group<'a> {
     pub(super) names: Vec<&'a [u8]>,
     /// What they are, in the same order.
     pub(super) members: Vec<&'a Target>,
-    /// What it makes: names of files, or of what never is a file.
+    /// What it makes: names of files, or of what never is a file. Make may know some of them
+    /// from the rule alone, as no targets.
     pub(super) outputs: Vec<&'a [u8]>,
 }
 
@@ -49,9 +50,12 @@ impl Rules {
     /// Adds what another question, with other goals, brought.
     pub(super) fn join(&mut self, database: Database) {
         let mut targets: BTreeMap<Vec<u8>, Target> = BTreeMap::new();
-        for file in database.files {
-            if (file.is_target || file.recipe.is_some()) && !file.builtin && !is_special(&file.name)
-            {
+        let own = |file: &File| {
+            let ours = file.name == super::PROBE.as_bytes();
+            !ours && !file.builtin && !is_special(&file.name)
+        };
+        for file in database.files.into_iter().filter(own) {
+            if file.is_target || file.recipe.is_some() {
                 targets.entry(file.name.clone()).or_default().add_rule(file);
             }
         }
@@ -84,14 +88,17 @@ impl Rules {
                 members: Vec::new(),
                 outputs: Vec::new(),
             });
-            let output = archive(name).unwrap_or(name);
-            if !group.outputs.contains(&output) {
-                group.outputs.push(output);
-            }
+            group.outputs.push(archive(name).unwrap_or(name));
+            group.outputs.extend(target.also_makes.iter().map(Vec::as_slice));
             group.names.push(name);
             group.members.push(target);
         }
-        groups.into_values().collect()
+        let mut groups: Vec<Group<'_>> = groups.into_values().collect();
+        for group in &mut groups {
+            group.outputs.sort_unstable();
+            group.outputs.dedup();
+        }
+        groups
     }
 
     /// The first name of the group that a target is in, for those that are not alone.
@@ -105,28 +112,34 @@ impl Rules {
             if target.also_makes.is_empty() || leaders.contains_key(name.as_slice()) {
                 continue;
             }
-            let all = target.also_makes.iter().chain([name]);
-            for member in all {
-                leaders.entry(member).or_insert(name);
+            let all = || target.also_makes.iter().chain([name]);
+            let first = all().min().unwrap_or(name);
+            for member in all() {
+                leaders.entry(member).or_insert(first);
             }
         }
         leaders
     }
 
-    /// The targets whose recipes run in every build, so that nothing about them can be stale.
-    /// `made` tells whether the build wrote that file, or tried to.
-    pub(super) fn always(&self, made: impl Fn(&[u8]) -> bool) -> HashSet<&[u8]> {
+    /// The targets that are no files: phony ones, and those that no recipe ever makes. Whatever
+    /// depends on one is out of date in every build. `made` tells whether the build wrote that
+    /// file, or tried to.
+    pub(super) fn names(&self, made: impl Fn(&[u8]) -> bool) -> HashSet<&[u8]> {
         let never_made =
             |name: &[u8], target: &Target| target.absent && !target.intermediate && !made(name);
-        // What makes everything that depends on it out of date, each time.
-        let forces = |name: &[u8]| {
-            let target = self.targets.get(name);
-            target.is_some_and(|target| target.phony || never_made(name, target))
-        };
+        let names = self.targets.iter().filter(|(name, target)| {
+            archive(name).is_none() && (target.phony || never_made(name, target))
+        });
+        names.map(|(name, _)| name.as_slice()).collect()
+    }
+
+    /// The targets whose recipes run in every build, so that nothing about them can be stale.
+    pub(super) fn always(&self, made: impl Fn(&[u8]) -> bool) -> HashSet<&[u8]> {
+        let names = self.names(made);
         let always = |(name, target): &(&Vec<u8>, &Target)| {
-            let forced = || target.inputs.keys().any(|input| forces(input));
+            let forced = || target.inputs.keys().any(|input| names.contains(input.as_slice()));
             target.recipe.is_some()
-                && (target.phony || target.always || never_made(name, target) || forced())
+                && (target.always || names.contains(name.as_slice()) || forced())
         };
         self.targets.iter().filter(always).map(|(name, _)| name.as_slice()).collect()
     }

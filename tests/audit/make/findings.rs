@@ -1,0 +1,146 @@
+//! What is told of builds with make, exactly.
+
+use super::saved::{Saved, set};
+use crate::support::Project;
+
+const HEADERS: &str = "-- a.c --
+#include \"gen.h\"
+#include \"plain.h\"
+int a = A + B;
+-- plain.h --
+#define B 1
+-- gen.in --
+#define A 1
+";
+
+/// The sources above with a makefile.
+fn headers(makefile: &str) -> Project {
+    let project = Project::new(HEADERS);
+    project.write("Makefile", makefile);
+    project
+}
+
+#[test]
+fn headers_that_make_does_not_know() {
+    let project = headers("a.o: a.c gen.h\n\tcc -c a.c\ngen.h: gen.in\n\tcp gen.in gen.h\n");
+    project.audit(&["make"]).expect(120, &[("R001", "a.o", "plain.h")]);
+    let project = headers("all: gen.h a.o\na.o: plain.h\ngen.h: gen.in\n\tcp gen.in gen.h\n");
+    project.audit(&["make"]).expect(120, &[("R003", "a.o", "gen.h")]);
+}
+
+#[test]
+fn a_depfile_that_is_included_makes_headers_known() {
+    let project = headers(
+        "a.o: a.c | gen.h\n\tcc -MMD -c a.c\ngen.h: gen.in\n\tcp gen.in gen.h\n-include a.d\n",
+    );
+    project.audit(&["make"]).expect(0, &[]);
+    let saved = Saved::open(&project);
+    let inputs = ["a.c", "gen.h (.d)", "plain.h (.d)", "| gen.h"];
+    assert_eq!(saved.inputs("a.o"), set(&inputs));
+    // The same again, when nothing or only one thing has changed.
+    project.audit(&["make"]).expect(0, &[]);
+    project.write("plain.h", "#define B 2\n");
+    project.audit(&["make"]).expect(0, &[]);
+    assert_eq!(Saved::open(&project).inputs("a.o"), set(&inputs));
+}
+
+#[test]
+fn a_depfile_that_nobody_includes_is_none() {
+    let project = headers("a.o: a.c | gen.h\n\tcc -MMD -c a.c\ngen.h: gen.in\n\tcp gen.in gen.h\n");
+    project.audit(&["make"]).expect(120, &[("R002", "a.o", "gen.h"), ("R001", "a.o", "plain.h")]);
+}
+
+#[test]
+fn a_depfile_does_not_order() {
+    let project = headers(
+        "all: gen.h a.o\na.o: a.c\n\tcc -MMD -c a.c\ngen.h: gen.in\n\tcp gen.in gen.h\n-include a.d\n",
+    );
+    project.audit(&["make"]).expect(120, &[("R003", "a.o", "gen.h")]);
+    let saved = Saved::open(&project);
+    assert_eq!(saved.inputs("a.o"), set(&["a.c", "gen.h (.d)", "plain.h (.d)"]));
+}
+
+#[test]
+fn dependencies_that_are_made_first_are_known_in_time() {
+    let project = headers(
+        "a.o: a.c\n\tcc -c a.c\ngen.h: gen.in\n\tcp gen.in gen.h\n\
+         a.d: a.c gen.h plain.h\n\tcc -MM -MF a.d -MT 'a.o' a.c\ninclude a.d\n",
+    );
+    project.audit(&["make"]).expect(0, &[]);
+    assert_eq!(Saved::open(&project).inputs("a.o"), set(&["a.c", "gen.h", "plain.h"]));
+}
+
+#[test]
+fn one_depfile_for_all() {
+    let project = headers(
+        "all: a.o\na.o: gen.h\ngen.h: gen.in\n\tcp gen.in gen.h\n\
+         depend: gen.h\n\tcc -MM a.c > .depend\n-include .depend\n",
+    );
+    project.audit(&["sh", "-c", "make depend && make"]).expect(0, &[]);
+    let inputs = Saved::open(&project).inputs("a.o");
+    assert_eq!(inputs, set(&["a.c", "gen.h", "plain.h"]));
+}
+
+#[test]
+fn a_rule_with_two_targets_runs_twice() {
+    let project = Project::new(
+        "-- Makefile --
+all: p q
+p q: in ; cat in > p; cat in > q
+-- in --
+",
+    );
+    let audit = project.audit(&["make", "-j2"]);
+    let told = audit.findings();
+    assert!(told.iter().all(|(rule, ..)| rule == "W003"), "{told:?}");
+    let paths: Vec<&str> = told.iter().map(|(_, _, path)| path.as_str()).collect();
+    assert!(paths.contains(&"p") || paths.contains(&"q"), "{told:?}");
+    assert_eq!(audit.unattributed(), 0);
+}
+
+#[test]
+fn wrapped_compilers_are_seen_through() {
+    let project = headers(
+        "OBJS = one.o two.o three.o\nall: $(OBJS)\n$(OBJS): gen.h plain.h a.c\n\
+         one.o: ; ccache cc -c a.c -o $@\n\
+         two.o: ; cd . && sh -c 'true && cc -c a.c -o two.o'\n\
+         three.o: ; ./libtool --mode=compile cc -c a.c -o $@\n\
+         three.o: libtool\n\
+         gen.h: gen.in\n\tcp gen.in gen.h\n",
+    );
+    project.write("libtool", "#!/bin/sh\nshift\n\"$@\" -fPIC -o three.lo && exec \"$@\"\n");
+    let args = ["audit", "--", "make", "-j4"];
+    let mut command = project.command(env!("CARGO_BIN_EXE_airtight"), &args);
+    command.env("CCACHE_DISABLE", "1");
+    let end = project.end(command);
+    assert!(end.stderr.contains("0 unattributed"), "{}", end.show());
+    assert!(!end.stderr.contains("error[R"), "{}", end.show());
+    let saved = Saved::open(&project);
+    let owner = |line: &String| line.split(':').next().unwrap_or_default().to_owned();
+    let owners: Vec<String> = saved.work().iter().map(owner).collect();
+    assert_eq!(owners, ["gen.h", "one.o", "three.o", "two.o"]);
+}
+
+#[test]
+fn several_makes_share_files() {
+    let project = Project::new(
+        "-- Makefile --
+all: lib app
+lib app: ; $(MAKE) -C $@
+app: lib
+.PHONY: all lib app
+-- lib/Makefile --
+out: in ; cp in out
+-- lib/in --
+-- app/Makefile --
+prog: main ../lib/out ; cat main ../lib/out > prog
+-- app/main --
+",
+    );
+    project.audit(&["make", "-j2"]).expect(0, &[]);
+    // Without the order of the two.
+    let makefile = project.read("Makefile").replace("app: lib\n", "");
+    project.write("Makefile", makefile);
+    project.prepare(&["rm", "lib/out", "app/prog"]);
+    project.audit(&["make"]).expect(120, &[("R003", "app/prog", "lib/out")]);
+}
