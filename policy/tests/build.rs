@@ -361,6 +361,9 @@ fn understood() {
         // The sources of a library again, as link-time optimization does.
         w.read("lib.a").read("y.tab.c").read("y.y").read("args2.rsp").create("prog");
     });
+    scene.works(Owner::Tool(RunId(0)), &["make"], |w| {
+        w.unlink("args2.rsp");
+    });
     assert_eq!(scene.found(), ["R008 lib.a lib.a"]);
     assert_eq!(scene.verdict().counts.note, 1);
 }
@@ -423,6 +426,19 @@ fn a_name_that_is_never_there_forces() {
     assert_eq!(forced(Nature::Always, &["b.c", "FORCE"]), [""; 0]);
     assert_eq!(forced(Nature::Normal, &["b.c", "FORCE"]), ["R001 b.o cfg.h"]);
     assert_eq!(forced(Nature::Alias, &["b.c", "|FORCE"]), ["R001 b.o cfg.h"]);
+
+    // A phony name with inputs forces in make, and joins in ninja.
+    let joined = |tool: &str| {
+        let mut scene = compile(&["b.c", "names"], |w| {
+            w.read("cfg.h");
+        });
+        scene.graph.runs[0].tool = tool.into();
+        let names = scene.rule(&["names"], &["x"]);
+        scene.change(names, |action| action.nature = Nature::Alias);
+        scene.found()
+    };
+    assert_eq!(joined("make"), [""; 0]);
+    assert_eq!(joined("ninja"), ["R001 b.o cfg.h"]);
 }
 
 #[test]
@@ -449,6 +465,7 @@ fn names_that_join() {
     let gen_h = scene.rule(&["gen.h"], &["gen.in"]);
     let alias = scene.rule(&["headers"], &["gen.h"]);
     scene.change(alias, |action| action.nature = Nature::Alias);
+    scene.graph.runs[0].tool = "ninja".into();
     let b = scene.rule(&["b.o"], &["b.c", "headers"]);
     let c = scene.rule(&["c.o"], &["c.c", "|headers", ".d gen.h"]);
     let d = scene.rule(&["d.o"], &["d.c", "|headers"]);
@@ -559,7 +576,28 @@ fn what_the_script_makes_is_a_source() {
     scene.does(c, |w| {
         w.read("c.c").read("config.h").create("c.o");
     });
-    scene.finds(&["R001 c.o config.h"]);
+    scene.finds(&["R001 b.o list.mk", "R001 c.o config.h"]);
+}
+
+#[test]
+fn a_directory_as_output_is_all_that_is_in_it() {
+    let mut scene = Scene::new();
+    let docs = scene.rule(&["docs"], &["d.in"]);
+    let pack = scene.rule(&["docs.tar"], &["docs"]);
+    let other = scene.rule(&["other"], &["o"]);
+    for id in [docs, pack, other] {
+        scene.change(id, |action| action.closed = true);
+    }
+    scene.does(docs, |w| {
+        w.read("d.in").mkdir("docs").create("docs/a.html");
+    });
+    scene.does(pack, |w| {
+        w.list("docs").read("docs/a.html").create("docs.tar");
+    });
+    scene.does(other, |w| {
+        w.read("o").read("docs/a.html").create("other");
+    });
+    scene.finds(&["R003 other docs/a.html"]);
 }
 
 #[test]
@@ -700,6 +738,7 @@ fn suppressions_are_for_single_actions_and_judged_once() {
 #[test]
 fn unused_inputs_on_request() {
     let mut scene = compile(&["b.c", "old.h", "stamp", "FORCE"], |_| {});
+    scene.graph.runs[0].tool = "ninja".into();
     let stamp = scene.rule(&["stamp"], &["y"]);
     scene.change(stamp, |action| action.nature = Nature::Alias);
     scene.works(Owner::Tool(RunId(0)), &["make"], |w| {

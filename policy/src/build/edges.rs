@@ -2,6 +2,7 @@
 //! that nobody else has to look.
 
 use super::graph::{Action, Graph, Nature, RunId, Via};
+use crate::name::ancestors;
 use airtight_recording::{PathId, ProcessId, Recording};
 use rustc_hash::FxHashMap;
 use std::cell::OnceCell;
@@ -134,11 +135,12 @@ impl<'b> Edges<'b> {
         users.get(path.0 as usize).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether an action declares a path as its output.
+    /// Whether an action declares a path, or a directory that holds it, as its output.
     pub(super) fn declares(&self, id: u32, path: &[u8]) -> bool {
         let action = self.action(id);
+        let output = |path| self.find(path).is_some_and(|path| self.makers(path).contains(&id));
         action.is_some_and(|action| self.path(action.depfile) == path && !path.is_empty())
-            || self.find(path).is_some_and(|path| self.makers(path).contains(&id))
+            || ancestors(path).any(output)
     }
 
     /// The run that an action belongs to.

@@ -44,7 +44,7 @@ pub(super) fn used(
         }
         let Some(&path) = whole.get(id.0 as usize) else { continue };
         for deed in world.deeds.of_id(path) {
-            if deed.made() && deed.slot != slot && deed.slot != world.tools {
+            if deed.made() && deed.slot != slot && deed.slot < world.tools {
                 used.entry(deed.slot).or_insert(path);
             }
         }

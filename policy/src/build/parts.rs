@@ -6,7 +6,8 @@ use crate::name::{components, file_name, parent};
 use airtight_recording::{Access, Exit, Image, Kind, PathId, Paths, Process, ProcessId, Recording};
 
 /// Who does something in a build, as a dense number: the actions of the graph, then the trees of
-/// processes that belong to nobody, then all build tools together.
+/// processes that belong to nobody, then all build tools together, and last what works for them
+/// while they read their descriptions.
 pub(super) type Slot = u32;
 
 /// Whose work each process, access and note of a recording is.
@@ -86,6 +87,7 @@ impl<'a> Parts<'a> {
         let mut tree_of: Vec<Option<u32>> = vec![None; recording.processes.len()];
         // Tools get the number after the strays, which is known at the end only.
         const TOOL: Slot = u32::MAX;
+        const PARSING: Slot = u32::MAX - 1;
         for (id, process) in (0u32..).zip(&recording.processes) {
             let mut stray = |run: Option<u32>, known: &mut Vec<(ProcessId, Option<u32>)>| {
                 let parent = process.parent.filter(|parent| parent.0 < id);
@@ -104,7 +106,8 @@ impl<'a> Parts<'a> {
             }
             for span in of {
                 let slot = match span.owner {
-                    Owner::Tool(_) | Owner::Parsing(_) => TOOL,
+                    Owner::Tool(_) => TOOL,
+                    Owner::Parsing(_) => PARSING,
                     Owner::Action(action) if action.0 < actions => action.0,
                     Owner::Action(_) => stray(None, &mut strays),
                     Owner::Nobody(run) => stray(Some(run.0), &mut strays),
@@ -113,12 +116,16 @@ impl<'a> Parts<'a> {
             }
         }
         let tools = actions.saturating_add(strays.len() as u32);
-        for (_, (_, slot)) in spans.iter_mut().filter(|(_, (_, slot))| *slot == TOOL) {
-            *slot = tools;
+        for (_, (_, slot)) in &mut spans {
+            *slot = match *slot {
+                TOOL => tools,
+                PARSING => tools.saturating_add(1),
+                slot => slot,
+            };
         }
         let spans = Lists::new(recording.processes.len(), spans.iter().copied());
         let understood = Understood::new(recording);
-        let slots = tools as usize + 1;
+        let slots = tools as usize + 2;
         let slot_of = |access: &Access| match understood.is(access) {
             true => None,
             false => slot_at(&spans, access.process, access.first),
@@ -157,12 +164,12 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// How many there are: actions, strays and the tools, which are the last.
+    /// How many there are.
     pub(super) fn slots(&self) -> u32 {
-        self.tools() + 1
+        self.tools().saturating_add(2)
     }
 
-    /// The slot of all build tools.
+    /// The slot of all build tools: the first one that is not judged.
     pub(super) fn tools(&self) -> Slot {
         self.actions.saturating_add(self.strays.len() as u32)
     }

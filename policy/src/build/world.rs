@@ -8,7 +8,7 @@ use super::order::{Order, Relation};
 use super::parts::Slot;
 use crate::classify::{Change, Hit};
 use crate::fix::Work;
-use crate::name::below;
+use crate::name::{ancestors, below};
 use crate::neighbours::{Neighbours, Reading};
 use crate::policy::Severity;
 use crate::producers::{self, Part, Producer};
@@ -67,11 +67,14 @@ impl World<'_, '_, '_> {
         }
     }
 
-    /// Whether an action depends on a name that is never there, so that it runs every time.
+    /// Whether an action depends on a name that is never there, so that it runs every time. For
+    /// make any such name does (GNU make, Force Targets), for ninja one without inputs.
     fn forced(&self, slot: Slot) -> bool {
+        let run = self.edges.run(slot).and_then(|run| self.edges.graph.runs.get(run as usize));
+        let make = run.is_some_and(|run| run.tool == "make");
         let never = |&maker: &u32| match self.edges.nature(maker) {
             Nature::Always => maker != slot,
-            Nature::Alias => self.edges.inputs(maker).next().is_none(),
+            Nature::Alias => make || self.edges.inputs(maker).next().is_none(),
             Nature::Normal | Nature::Configure => false,
         };
         self.edges.inputs(slot).filter(|(_, via)| *via == Via::Declared).any(|(path, _)| {
@@ -143,14 +146,13 @@ impl<'w, 'b, 'r> Member<'w, 'b, 'r> {
     /// makes the build description, and what runs around a tool, makes sources for it.
     fn makers(&self, path: &[u8]) -> impl Iterator<Item = (Deed, Relation)> {
         let others = self.world.deeds.of(path).iter();
-        let others = others.filter(|deed| deed.slot != self.slot && deed.slot != self.world.tools);
+        let others = others.filter(|deed| deed.slot != self.slot && deed.slot < self.world.tools);
         let others = others.filter(|deed| deed.made() && !self.world.configures(deed.slot));
         others.map(|deed| (*deed, self.relation(deed.slot)))
     }
 
     fn maker(&self, path: &[u8]) -> Maker {
         let deeds = self.world.deeds.of(path);
-        let real = deeds.iter().any(|deed| deed.made() && deed.slot != self.slot);
         let mut best: Option<(Slot, Relation)> = None;
         let mut note = |slot: Slot, relation: Relation| {
             let rank = |relation| match relation {
@@ -165,8 +167,10 @@ impl<'w, 'b, 'r> Member<'w, 'b, 'r> {
                 best = Some((slot, relation));
             }
         };
-        let mut own = false;
-        if real {
+        // A response file of the tool is there while the action runs only.
+        let by_tool = |deed: &Deed| deed.slot == self.world.tools && deed.content;
+        let mut own = deeds.iter().any(by_tool);
+        if deeds.iter().any(|deed| deed.made() && deed.slot != self.slot) {
             for (deed, relation) in self.makers(path) {
                 match relation {
                     Relation::Within => own = true,
@@ -174,7 +178,6 @@ impl<'w, 'b, 'r> Member<'w, 'b, 'r> {
                     _ => note(deed.slot, relation),
                 }
             }
-            own |= best.is_none() && deeds.iter().any(|deed| deed.slot == self.world.tools);
         } else if let Some(id) = self.world.edges.find(path) {
             // Nobody made it in this build, but somebody would.
             let makers = self.world.edges.makers(id).iter().copied();
@@ -189,8 +192,8 @@ impl<'w, 'b, 'r> Member<'w, 'b, 'r> {
             }
         }
         match best {
-            _ if own => Maker::Own,
             Some((slot, relation)) => Maker::Other(slot, relation),
+            None if own => Maker::Own,
             None => Maker::Nobody,
         }
     }
@@ -342,7 +345,7 @@ impl<'w, 'b, 'r> Member<'w, 'b, 'r> {
         let own = deeds.iter().find(|deed| deed.slot == self.slot && deed.temporary())?;
         let mut best: Option<(&str, Slot)> = None;
         for other in deeds.iter().filter(|deed| deed.slot != self.slot) {
-            if other.slot == self.world.tools || (own.exclusive && other.exclusive) {
+            if other.slot >= self.world.tools || (own.exclusive && other.exclusive) {
                 continue;
             }
             let key = (self.world.name(other.slot), other.slot);
@@ -396,8 +399,14 @@ impl Neighbours for Member<'_, '_, '_> {
     }
 
     fn covers(&self, path: &[u8], declared: bool) -> bool {
-        self.reads()
-            && self.world.edges.find(path).is_some_and(|path| self.closure.covers(path, declared))
+        let edges = self.world.edges;
+        let known = |path: &[u8]| {
+            edges.find(path).filter(|&path| self.closure.covers(path, declared)).is_some()
+        };
+        // Of a directory that an action makes as a whole all is meant.
+        let made = |path: &&[u8]| edges.find(path).is_some_and(|id| !edges.makers(id).is_empty());
+        let above = || ancestors(path).skip(1).filter(made).any(known);
+        self.reads() && (known(path) || above())
     }
 
     fn race(&self, path: &[u8]) -> Option<Hit> {
