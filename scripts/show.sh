@@ -1,5 +1,5 @@
 #!/bin/sh
-# Shows Airtight, which must be in PATH, on two examples. The demo and the picture use it.
+# Shows Airtight, which must be in PATH, on three examples. The demo and the picture use it.
 set -eu
 cd "$(dirname "$0")/../examples"
 
@@ -30,6 +30,9 @@ AIRTIGHT_CACHE_DIR=$(mktemp -d)
 export AIRTIGHT_CACHE_DIR
 trap 'rm -rf "$AIRTIGHT_CACHE_DIR"' EXIT
 
+(cd whole-build && make --silent clean)
+show whole-build 120 airtight audit -- make
+echo
 show macro-include 120 airtight run --spec action.json
 echo
 show clean 0 airtight run --spec action.json

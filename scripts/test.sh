@@ -72,7 +72,7 @@ fi
 packages="gcc g++ gcc-multilib libc6-dev binutils clang cmake ninja-build make python3
     python3-venv strace gdb git tar util-linux procps
     bazel-bootstrap bubblewrap ccache curl nginx-light openssl
-    autoconf automake dpkg-dev libtool meson
+    autoconf automake dpkg-dev libtool meson python3-yaml
     chromium fonts-dejavu-core libxml2-utils"
 
 install_packages() {

@@ -72,6 +72,32 @@ fn clean() {
     check("clean");
 }
 
+/// The one example that is a whole build.
+#[test]
+fn whole_build() {
+    let copy = tempfile::Builder::new().prefix("airtight-").tempdir().expect("a directory");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/whole-build");
+    let directory = copy.path().join("whole-build");
+    let copied = Command::new("cp").arg("-r").args([&source, &directory]).status();
+    assert!(copied.expect("cp").success(), "copy of {}", source.display());
+    let output = Command::new(env!("CARGO_BIN_EXE_airtight"))
+        .args(["audit", "--report", "json=report.json", "--", "make"])
+        .current_dir(&directory)
+        .output()
+        .expect("airtight");
+    let report = fs::read_to_string(directory.join("report.json")).expect("a report");
+    let mut actual = format!("exit {}\n", output.status.code().expect("an exit code"));
+    for (rule, path) in findings::findings(&report) {
+        actual.push_str(&format!("{rule} {path}\n"));
+    }
+    let expected = fs::read_to_string(source.join("expected")).expect("expected");
+    assert_eq!(actual, expected, "{report}");
+    let human = String::from_utf8(output.stderr).expect("UTF-8");
+    for word in expected.lines().skip(1).flat_map(|line| line.split(' ')) {
+        assert!(human.contains(word), "no {word} in:\n{human}");
+    }
+}
+
 #[test]
 fn every_example_is_tested() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
@@ -82,5 +108,5 @@ fn every_example_is_tested() {
         .map(|path| path.file_name().expect("a name").to_string_lossy().into_owned())
         .collect();
     names.sort();
-    assert_eq!(names, ["archive", "clean", "codegen", "macro-include", "sideways"]);
+    assert_eq!(names, ["archive", "clean", "codegen", "macro-include", "sideways", "whole-build"]);
 }

@@ -1,9 +1,12 @@
 //! Audits of whole builds, from outside. One module for each build system, and one for the command
 //! itself; `support` lays out projects and reads reports.
 
+mod adopting;
 mod again;
 mod command;
 mod confirm;
+mod containers;
+mod integrations;
 mod make;
 mod ninja;
 mod support;

@@ -124,20 +124,27 @@ impl Project {
 
     /// Audits a build, with flags of `airtight audit`.
     pub(crate) fn audit_with(&self, flags: &[&str], command: &[&str]) -> Audit {
-        self.judge(&[&["audit"], flags].concat(), &[&["--"], command].concat())
+        self.judge(&[], &[&["audit"], flags].concat(), &[&["--"], command].concat())
+    }
+
+    /// Audits a build, with `airtight` itself run by another command (a sandbox, say).
+    pub(crate) fn audit_within(&self, wrapper: &[&str], command: &[&str]) -> Audit {
+        self.judge(wrapper, &["audit"], &[&["--"], command].concat())
     }
 
     /// Judges the saved audit again: `airtight check`, whose code for findings is 1.
     #[allow(dead_code)]
     pub(crate) fn check(&self, flags: &[&str]) -> Audit {
-        self.judge(&["check", "airtight-audit.bin"], flags)
+        self.judge(&[], &["check", "airtight-audit.bin"], flags)
     }
 
-    fn judge(&self, before: &[&str], after: &[&str]) -> Audit {
+    fn judge(&self, wrapper: &[&str], before: &[&str], after: &[&str]) -> Audit {
         let path = self.root().join(REPORT);
         let _ = fs::remove_file(&path);
         let report = format!("json={}", path.display());
-        let end = self.airtight(&[before, &["--report", &report], after].concat());
+        let airtight = [env!("CARGO_BIN_EXE_airtight")];
+        let line = [wrapper, &airtight, before, &["--report", &report], after].concat();
+        let end = self.end(self.command(line[0], &line[1..]));
         let text = fs::read_to_string(&path).unwrap_or_default();
         let report = match text.is_empty() {
             true => Value::Null,

@@ -1,0 +1,3 @@
+#include "bounds.h"
+
+int area(int width, int height);
