@@ -48,6 +48,9 @@ impl Inner {
         options: &tracer::Options<'_>,
         sink: &mut dyn Sink,
     ) -> Result<(tracer::Outcome, Vec<ProcessId>), Error> {
+        for mark in &options.marks {
+            self.note(mark).map_err(|error| self.failed(&error))?;
+        }
         let marks = self.begin().map_err(|error| self.failed(&error))?;
         if let Some(mark) = options.marks.iter().find(|&mark| !marks.contains(mark)) {
             let what = format!("it does not note the variable {mark}, which is needed here");
@@ -69,6 +72,16 @@ impl Inner {
         })?;
         let outcome = tracer::Outcome { exit: ran.exit, completeness, timed_out: ran.timed_out };
         Ok((outcome, airtights))
+    }
+
+    /// Asks for a variable to be noted. Whether it is comes with the answer to [`Inner::begin`].
+    fn note(&self, mark: &str) -> io::Result<()> {
+        let names = Names::of(self.outer)?;
+        match UnixStream::connect_addr(&address(&(names.note + mark))?) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err(io::Error::other("somebody listens who should not")),
+        }
     }
 
     /// From now on our children are recorded on their own. Gives the variables that are noted.

@@ -53,7 +53,7 @@ pub(crate) fn record(
         return inner.run(command, &options, sink);
     }
     // Without one, an airtight within the command will say that it is traced already.
-    let mut outer = Outer::start(&options.marks).ok();
+    let mut outer = Outer::start().ok();
     let parts = outer.as_mut().map(|outer| outer as &mut dyn tracer::Parts);
     let outcome = tracer::run(command, tracer::Options { parts, ..options }, sink)?;
     Ok((outcome, outer.map_or_else(Vec::new, |outer| outer.announced().to_vec())))
@@ -64,6 +64,9 @@ pub(crate) fn record(
 struct Names {
     begin: String,
     end: String,
+    /// What the names begin with that ask for a variable to be noted. There are no such sockets:
+    /// that somebody tries to connect is seen.
+    note: String,
 }
 
 impl Names {
@@ -74,7 +77,7 @@ impl Names {
         let namespace: String =
             namespace.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
         let name = |what: &str| format!("airtight/{namespace}/{pid}/{what}");
-        Ok(Names { begin: name("begin"), end: name("end") })
+        Ok(Names { begin: name("begin"), end: name("end"), note: name("note/") })
     }
 
     /// What the tracer sees when somebody connects.
@@ -82,7 +85,10 @@ impl Names {
         match name.strip_prefix(b"@")? {
             name if name == self.begin.as_bytes() => Some(tracer::Signal::Begin),
             name if name == self.end.as_bytes() => Some(tracer::Signal::End),
-            _ => None,
+            name => {
+                let variable = name.strip_prefix(self.note.as_bytes())?;
+                String::from_utf8(variable.to_vec()).ok().map(tracer::Signal::Note)
+            }
         }
     }
 }

@@ -31,33 +31,32 @@ pub(super) struct Outer {
 }
 
 /// What the tracer leaves for those who come.
+#[derive(Default)]
 struct Desk {
-    marks: Vec<String>,
     open: Mutex<Open>,
 }
 
 #[derive(Default)]
 struct Open {
-    /// By pid.
-    begun: HashMap<u32, ProcessId>,
+    /// The variables that are noted for them, by pid.
+    begun: HashMap<u32, Vec<String>>,
     ended: HashMap<u32, tracer::Part>,
 }
 
 impl Outer {
-    /// Makes the sockets. `marks` are the variables that the tracer notes.
+    /// Makes the sockets.
     ///
     /// # Errors
     /// When another process has sockets of these names, or there are none to be had. An airtight
     /// within the command will then fail and say that it is traced already.
-    pub(super) fn start(marks: &[String]) -> io::Result<Outer> {
+    pub(super) fn start() -> io::Result<Outer> {
         let names = Names::of(std::process::id())?;
         let listen = |name: &str| UnixListener::bind_addr(&address(name)?);
         let sockets = [listen(&names.begin)?, listen(&names.end)?];
-        let desk = Desk { marks: marks.to_vec(), open: Mutex::default() };
         Ok(Outer {
             names,
             announced: Vec::new(),
-            desk: Arc::new(desk),
+            desk: Arc::default(),
             sockets: Some(sockets),
             thread: None,
         })
@@ -103,11 +102,11 @@ impl tracer::Parts for Outer {
         self.names.signal(name)
     }
 
-    fn begun(&mut self, process: ProcessId, pid: u32) {
+    fn begun(&mut self, process: ProcessId, pid: u32, marks: &[String]) {
         if !self.announced.contains(&process) {
             self.announced.push(process);
         }
-        self.desk.open().begun.insert(pid, process);
+        self.desk.open().begun.insert(pid, marks.to_vec());
         self.open_desk();
     }
 
@@ -167,10 +166,10 @@ impl Desk {
     }
 
     fn welcome(&self, pid: u32, mut stream: &UnixStream) -> io::Result<()> {
-        if !self.open().begun.contains_key(&pid) {
+        let Some(marks) = self.open().begun.get(&pid).cloned() else {
             return refuse(stream, format!("process {pid} is not traced here"));
-        }
-        stream.write_all(&message::line(Answer::Begun { marks: self.marks.clone() }))
+        };
+        stream.write_all(&message::line(Answer::Begun { marks }))
     }
 
     fn hand_over(&self, pid: u32, mut stream: &UnixStream) -> io::Result<()> {

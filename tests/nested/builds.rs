@@ -85,3 +85,44 @@ fn make_with_cc_under_audit() {
     assert!([Some(0), Some(120)].contains(&end.code), "{}", end.show());
     assert_eq!(counters.published, 4, "{counters:?}");
 }
+
+/// A makefile with a rule that does not declare what it reads.
+fn careless() -> Site {
+    let site = Site::new();
+    site.write("Makefile", "all: out\nout: in ; cat in hidden > out\n");
+    site.write("in", "").write("hidden", "");
+    site
+}
+
+#[test]
+fn an_audit_is_the_same_within_anything() {
+    let site = careless();
+    // The report alone: the last line tells how long it took.
+    let report = |text: &str| text[..text.find("told ").expect("the last line")].to_owned();
+    let (alone, _) = site.end(site.airtight(&["audit", "-o", "alone.bin", "--", "make"]));
+    alone.code(120).says("undeclared read of hidden").says("0 unattributed");
+    let outer = site.root().join("outer.bin");
+    let outer = outer.to_str().expect("UTF-8");
+    for kind in [&["trace", "-o", outer][..], &["audit", "-o", outer], &["run", "--no-cache"]] {
+        site.remove("out");
+        let script = "$A audit -o inner.bin -- make 2> inner.err; echo $?";
+        let extra: &[&str] = match kind[0] {
+            "run" => &["--env", "A", "--side-effect", "**", "--in", "in", "--in", "hidden"],
+            _ => &[],
+        };
+        let (end, _) = site.end(shell(&site, &[kind, extra].concat(), script));
+        assert!(end.stdout.ends_with("120\n"), "{}{}", end.show(), site.text("inner.err"));
+        assert_eq!(report(&site.text("inner.err")), report(&alone.stderr), "{kind:?}");
+    }
+}
+
+#[test]
+fn what_an_inner_audit_needs_is_noted_for_it_alone() {
+    let site = careless();
+    let outer = site.root().join("outer.json");
+    let args = ["trace", "--format", "json", "-o", outer.to_str().expect("UTF-8")];
+    let (end, _) = site.end(shell(&site, &args, "$A audit -o inner.bin -- make"));
+    end.code(120);
+    let outer = std::fs::read_to_string(outer).expect("the recording");
+    assert!(!outer.contains("\"env\""), "nobody asked for variables there");
+}

@@ -139,6 +139,8 @@ pub(crate) struct Log<'a> {
     /// Unix socket names that were bound by these processes.
     bound: FxHashSet<Vec<u8>>,
     reasons: Vec<Reason>,
+    /// The variables that are noted of each program.
+    noted: Vec<String>,
     free: Vec<Tally>,
     /// Parts of the tree that are recorded on their own as well.
     parts: Parts,
@@ -156,13 +158,13 @@ pub(crate) fn stamp_of(stat: &libc::stat) -> Stamp {
 }
 
 impl<'a> Log<'a> {
-    pub(crate) fn new(sink: &'a mut dyn Sink, header: &Header) -> Log<'a> {
-        let mut log = Log::empty(Out::Given(sink));
+    pub(crate) fn new(sink: &'a mut dyn Sink, header: &Header, noted: Vec<String>) -> Log<'a> {
+        let mut log = Log::empty(Out::Given(sink), noted);
         log.put(&Event::Header(header));
         log
     }
 
-    fn empty(sink: Out<'a>) -> Log<'a> {
+    fn empty(sink: Out<'a>, noted: Vec<String>) -> Log<'a> {
         Log {
             sink,
             paths: Paths::default(),
@@ -175,6 +177,7 @@ impl<'a> Log<'a> {
             notes: FxHashMap::default(),
             bound: FxHashSet::default(),
             reasons: Vec::new(),
+            noted,
             free: Vec::new(),
             parts: Parts::default(),
         }
@@ -259,7 +262,8 @@ impl<'a> Log<'a> {
         if let Some((part, id)) = self.part_of(process) {
             part.at(seq).image(id, self.paths.get(exe), words.clone(), self.paths.get(cwd));
         }
-        let Words { argv, env } = words;
+        let Words { argv, mut env } = words;
+        env.retain(|entry| self.noted.iter().any(|mark| mark.as_bytes() == name_of(entry)));
         self.put(&Event::Image(process, &Image { seq, exe, argv, cwd, env }));
     }
 
@@ -486,6 +490,11 @@ impl<'a> Log<'a> {
         }
         end
     }
+}
+
+/// The name in `NAME=value`; empty if it is no such thing.
+pub(crate) fn name_of(entry: &[u8]) -> &[u8] {
+    entry.iter().position(|byte| *byte == b'=').map_or(&[], |end| &entry[..end])
 }
 
 fn fd(file: &OwnedFd) -> i32 {

@@ -3,8 +3,11 @@
 use airtight_recording::{ProcessId, Recording};
 
 /// What a process says by connecting to a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
+    /// This variable is to be noted of each program of the parts that it begins from now on, as
+    /// those of [`crate::Options::marks`] are. The socket need not be there.
+    Note(String),
     /// Its children that are born from now on, and theirs, are to be recorded on their own too.
     Begin,
     /// That recording is to be given out as it is now.
@@ -24,8 +27,9 @@ pub trait Parts {
     /// What it means to connect to the abstract socket `name`, which begins with `@` for its NUL.
     fn signal(&self, name: &[u8]) -> Option<Signal>;
 
-    /// The process with this number in the whole recording, and this pid, has begun a part.
-    fn begun(&mut self, process: ProcessId, pid: u32);
+    /// The process with this number in the whole recording, and this pid, has begun a part, in which
+    /// these variables are noted.
+    fn begun(&mut self, process: ProcessId, pid: u32, marks: &[String]);
 
     /// The process with this pid has ended a part.
     fn ended(&mut self, pid: u32, part: Part);

@@ -36,9 +36,9 @@ impl Parts {
 }
 
 impl Part {
-    /// A part without processes yet.
-    pub(crate) fn new(header: &Header) -> Part {
-        let mut log = Log::empty(Out::Kept(Box::default()));
+    /// A part without processes yet, in which these variables are noted.
+    pub(crate) fn new(header: &Header, marks: Vec<String>) -> Part {
+        let mut log = Log::empty(Out::Kept(Box::default()), marks);
         log.put(&Event::Header(header));
         Part(Rc::new(RefCell::new(log)))
     }
@@ -155,6 +155,18 @@ impl Log<'_> {
         let (part, id) = self.part_of(process)?;
         let deeper = part.0.borrow().innermost(id);
         Some(deeper.unwrap_or((part, id)))
+    }
+
+    /// Whether this variable is noted of a process, here or in a part.
+    pub(crate) fn notes(&self, process: ProcessId, name: &[u8]) -> bool {
+        self.noted.iter().any(|mark| mark.as_bytes() == name)
+            || self.part_of(process).is_some_and(|(part, id)| part.0.borrow().notes(id, name))
+    }
+
+    /// Whether any variable is noted of a process.
+    pub(crate) fn has_marks(&self, process: ProcessId) -> bool {
+        !self.noted.is_empty()
+            || self.part_of(process).is_some_and(|(part, id)| part.0.borrow().has_marks(id))
     }
 
     /// The time.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::loader::{MOST_FILES, Misc, Parsed, Role};
-use crate::log::{Words, stamp_of};
+use crate::log::{Words, name_of, stamp_of};
 use crate::look::Found;
 use crate::table::At;
 use airtight_recording::Stamp;
@@ -235,22 +235,18 @@ impl Tracer<'_, '_> {
             Some(args) => args.split(|b| *b == 0).map(<[u8]>::to_vec).collect(),
             None => Vec::new(),
         };
-        if self.options.marks.is_empty() {
+        let Some(id) = self.process_of(tid).filter(|id| self.log.has_marks(*id)) else {
             return Words { argv, env: Vec::new() };
-        }
+        };
         bytes.clear();
         if let Err(error) = self.looker.read_proc(tid, format_args!("environ"), &mut bytes)
             && !self.is_dying(tid)
         {
-            let id = self.process_of(tid);
-            self.log.incomplete(id, ReasonCode::MemoryUnreadable, || {
+            self.log.incomplete(Some(id), ReasonCode::MemoryUnreadable, || {
                 format!("the environment of a program can't be read: {}", why(&error))
             });
         }
-        let noted = |entry: &&[u8]| {
-            let name = entry.split(|b| *b == b'=').next().unwrap_or_default();
-            name.len() < entry.len() && self.options.marks.iter().any(|m| m.as_bytes() == name)
-        };
+        let noted = |entry: &&[u8]| self.log.notes(id, name_of(entry));
         let env = bytes.split(|b| *b == 0).filter(noted).map(<[u8]>::to_vec).collect();
         Words { argv, env }
     }

@@ -73,6 +73,8 @@ struct Tracer<'a, 'b> {
     unprivileged: bool,
     /// What processes have begun to have recorded on its own, by their pid.
     parts: FxHashMap<i32, Part>,
+    /// The variables that they have asked for.
+    wanted: FxHashMap<i32, Vec<String>>,
     /// Who gets the facts alone that are no news to the whole tree.
     receiver: Option<(Part, ProcessId)>,
     /// What is loaded for a file that is executed.
@@ -169,8 +171,8 @@ pub(crate) fn run(
         process::alarm(limit.max(std::time::Duration::from_millis(1)));
     }
     let mut tracer = Tracer {
+        log: Log::new(sink, &header, options.marks.clone()),
         options,
-        log: Log::new(sink, &header),
         header,
         looker,
         tasks: FxHashMap::default(),
@@ -183,6 +185,7 @@ pub(crate) fn run(
         remounted: false,
         unprivileged: no_new_privs || !process::has_capability(process::CAP_SYS_PTRACE),
         parts: FxHashMap::default(),
+        wanted: FxHashMap::default(),
         receiver: None,
         loads,
         places: place::Places::new(started.pid),
@@ -462,6 +465,7 @@ impl Tracer<'_, '_> {
             self.log.death(proc.id, proc.tally, exit);
         }
         self.abandon_part(tid);
+        self.wanted.remove(&tid);
         if tid == self.root {
             self.root_exit = Some(exit);
             process::forward_to(0);

@@ -4,6 +4,9 @@ use super::open::descriptors;
 use super::*;
 use crate::Signal;
 
+/// How many variables a process may ask for.
+const MOST_MARKS: usize = 64;
+
 impl Tracer<'_, '_> {
     /// A thread is about to connect to an abstract socket. Whether that is a word to us.
     pub(super) fn part_signal(&mut self, tid: i32, name: &[u8]) -> bool {
@@ -11,13 +14,21 @@ impl Tracer<'_, '_> {
         let (Some(signal), Some(id)) = (signal, self.process_of(tid)) else { return false };
         let tgid = self.tgid(tid);
         match signal {
+            Signal::Note(name) => {
+                let wanted = self.wanted.entry(tgid).or_default();
+                if wanted.len() < MOST_MARKS && !wanted.contains(&name) {
+                    wanted.push(name);
+                }
+            }
             Signal::Begin => {
                 self.abandon_part(tgid);
-                self.parts.insert(tgid, Part::new(&self.header));
+                let mut marks = self.options.marks.clone();
+                marks.extend(self.wanted.get(&tgid).into_iter().flatten().cloned());
                 self.log.begins(id);
                 if let Some(parts) = &mut self.options.parts {
-                    parts.begun(id, tgid as u32);
+                    parts.begun(id, tgid as u32, &marks);
                 }
+                self.parts.insert(tgid, Part::new(&self.header, marks));
             }
             Signal::End => self.end_part(tgid),
         }

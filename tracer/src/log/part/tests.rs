@@ -63,7 +63,7 @@ fn stat(size: i64) -> libc::stat {
 
 fn with_tree(test: impl FnOnce(&mut Tree<'_>)) -> Recording {
     let mut whole = Recording::default();
-    let log = Log::new(&mut whole, &Header::default());
+    let log = Log::new(&mut whole, &Header::default(), vec!["MARK".to_owned()]);
     let mut tree = Tree { log, tallies: Vec::new() };
     tree.born(None, None);
     test(&mut tree);
@@ -92,7 +92,7 @@ fn a_part_has_its_own_processes_and_their_facts() {
     let whole = with_tree(|tree| {
         let before = tree.born(Some(0), None);
         tree.does(before, FILE);
-        let part = Part::new(&Header::default());
+        let part = Part::new(&Header::default(), Vec::new());
         let first = tree.born(Some(0), Some(&part));
         let second = tree.born(Some(first.0), None);
         tree.does(first, FILE);
@@ -136,7 +136,7 @@ fn reasons_that_concern_a_part_reach_it() {
         let other = tree.born(Some(0), None);
         doubt(tree, None, "before, of all");
         doubt(tree, Some(other), "before, of another");
-        let part = Part::new(&Header::default());
+        let part = Part::new(&Header::default(), Vec::new());
         let own = tree.born(Some(0), Some(&part));
         // The whole takes no more reasons at some point; the part still does.
         for i in 0..200 {
@@ -162,7 +162,7 @@ fn reasons_that_concern_a_part_reach_it() {
 fn who_lives_on_makes_a_part_incomplete() {
     let mut cut = crate::Part::default();
     with_tree(|tree| {
-        let part = Part::new(&Header::default());
+        let part = Part::new(&Header::default(), Vec::new());
         let own = tree.born(Some(0), Some(&part));
         tree.does(own, FILE);
         cut = tree.ends(&part);
@@ -182,7 +182,7 @@ fn stamps_and_servers_are_those_of_the_part() {
         let other = tree.born(Some(0), None);
         tree.does(other, WRITE);
         tree.log.bound(other, b"/sock");
-        let part = Part::new(&Header::default());
+        let part = Part::new(&Header::default(), Vec::new());
         let own = tree.born(Some(0), Some(&part));
         tree.reads(own, 5);
         tree.reads(own, 6);
@@ -204,11 +204,11 @@ fn stamps_and_servers_are_those_of_the_part() {
 fn parts_have_parts() {
     let (mut inner_cut, mut outer_cut) = (crate::Part::default(), crate::Part::default());
     with_tree(|tree| {
-        let outer = Part::new(&Header::default());
+        let outer = Part::new(&Header::default(), Vec::new());
         tree.log.begins(ProcessId(0));
         let middle = tree.born(Some(0), Some(&outer));
         let sibling = tree.born(Some(middle.0), None);
-        let inner = Part::new(&Header::default());
+        let inner = Part::new(&Header::default(), Vec::new());
         tree.log.begins(middle);
         let deep = tree.born(Some(middle.0), Some(&inner));
         tree.does(sibling, FILE);
@@ -232,4 +232,21 @@ fn parts_have_parts() {
     assert_eq!(outer_cut.begun, [ProcessId(0)], "in its own numbers");
     assert_eq!(reasons(&outer_cut.recording), [(None, "of all")]);
     assert_eq!(reasons(&inner_cut.recording), [(None, "of all")]);
+}
+
+#[test]
+fn a_part_notes_the_variables_that_it_asked_for() {
+    let mut cut = crate::Part::default();
+    let whole = with_tree(|tree| {
+        let part = Part::new(&Header::default(), vec!["OWN".to_owned()]);
+        let own = tree.born(Some(0), Some(&part));
+        assert!(tree.log.notes(own, b"OWN") && tree.log.notes(own, b"MARK"));
+        assert!(!tree.log.notes(own, b"OTHER") && !tree.log.notes(ProcessId(0), b"OWN"));
+        let env = [&b"OWN=1"[..], b"MARK=2", b"OTHER=3", b"=4", b"OWN"].map(<[u8]>::to_vec);
+        tree.log.image(own, b"/x", super::super::Words { argv: Vec::new(), env: env.into() }, b"/");
+        tree.dies(own);
+        cut = tree.ends(&part);
+    });
+    assert_eq!(cut.recording.processes[0].images[0].env, [b"OWN=1"]);
+    assert_eq!(whole.processes[1].images[0].env, [b"MARK=2"]);
 }
