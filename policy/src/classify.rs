@@ -180,6 +180,11 @@ impl Judge<'_> {
         if self.declared.is_private(path) {
             return None;
         }
+        if self.neighbours.whole() && scope == Scope::Workspace && change.stays && !change.content {
+            // Build systems touch and chmod files of each other's; that changes what is built next,
+            // and never what is built.
+            return None;
+        }
         let mut roles = self.roles(path, true);
         for name in others() {
             roles = roles | self.roles(&name, true);

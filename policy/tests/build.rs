@@ -188,6 +188,11 @@ fn changed_sources() {
     scene.rule(&["c.o"], &["c.c"]);
     scene.finds(&["R007 b.o c.c", "W005 b.o c.c"][1..]);
     assert_eq!(scene.verdict().findings[0].related[1].what, "needed by c.o");
+    // Times and modes.
+    compile(&["b.c"], |w| {
+        w.chmod("b.c");
+    })
+    .finds(&[]);
     // Nobody's.
     compile(&["b.c"], |w| {
         w.truncate("notes.txt");
@@ -810,4 +815,66 @@ fn what_a_baseline_accepts_can_be_published() {
     };
     assert_eq!(told(true), [0, 0, 0]);
     assert_eq!(told(false), [0, 1, 1]);
+}
+
+#[test]
+fn a_link_is_made_beside_what_it_leads_to() {
+    let mut scene = Scene::new();
+    let real = scene.rule(&["lib.so.1"], &["l.o"]);
+    let link = scene.rule(&["lib.so"], &["lib.so.1"]);
+    let prog = scene.rule(&["prog"], &["lib.so"]);
+    scene.does(real, |w| {
+        w.read("l.o").create("lib.so.1").symlink("lib.so");
+    });
+    scene.does(link, |w| {
+        // CMake's makefiles touch the library through the link.
+        w.follow("lib.so", "lib.so.1").chmod_as("lib.so", "lib.so.1");
+    });
+    scene.does(prog, |w| {
+        w.follow("lib.so", "lib.so.1").read_as("lib.so", "lib.so.1").create("prog");
+    });
+    scene.finds(&[]);
+    let other = scene.rule(&["other"], &["o"]);
+    scene.does(other, |w| {
+        w.read("o").follow("lib.so", "lib.so.1").read_as("lib.so", "lib.so.1").create("other");
+    });
+    scene.finds(&["R003 other lib.so.1"]);
+}
+
+#[test]
+fn a_temporary_may_be_the_file_of_another() {
+    let mut scene = Scene::new();
+    let a = scene.rule(&["a"], &["x"]);
+    let b = scene.rule(&["log"], &["y"]);
+    scene.does(a, |w| {
+        w.create("log").unlink("log").create("a");
+    });
+    scene.does(b, |w| {
+        w.create("log");
+    });
+    scene.finds(&["W008 a log"]);
+    assert_eq!(scene.verdict().findings[0].related[1].what, "used by log");
+}
+
+#[test]
+fn what_somebody_else_changes_is_told_once() {
+    let mut scene = Scene::new();
+    let a = scene.rule(&["a"], &["x"]);
+    let b = scene.rule(&["b"], &["x"]);
+    for (action, name) in [(a, "a"), (b, "b")] {
+        scene.does(action, |w| {
+            w.read("x").stamp("x").create(name).stamp(name);
+        });
+    }
+    scene.finds(&["I001 sh -c build x"]);
+}
+
+#[test]
+fn caches_of_compilers_hide_what_an_action_reads() {
+    let mut scene = Scene::new();
+    let a = scene.rule(&["a.o"], &["a.c"]);
+    scene.does_as(a, "/usr/bin/ccache", Exit::Code(0), |w| {
+        w.create("a.o");
+    });
+    scene.finds(&["I004 a.o ccache"]);
 }

@@ -1,6 +1,6 @@
 //! Builds made by hand: a graph, and what its actions did.
 
-use super::{DIR, FILE};
+use super::{DIR, FILE, LINK};
 use airtight_policy::build::{
     Action, ActionId, Attribution, Build, BuildVerdict, Graph, Input, Nature, Options, Owner, Run,
     RunId, Span, Via, judge,
@@ -8,7 +8,7 @@ use airtight_policy::build::{
 use airtight_policy::{Date, Flavour, Policy, Severity, Source};
 use airtight_recording::{
     Access, Completeness, Event, Exit, Header, HostKind, HostNote, Image, Kind, Op, PathId,
-    ProcessId, Recording, Sink,
+    ProcessId, Recording, Sink, Stamp,
 };
 
 /// `sh -c build` (action 0, process 0) runs `make` (run 0, process 1) in /ws. Everything takes
@@ -338,6 +338,43 @@ impl Worker<'_> {
 
     pub fn unlink(&mut self, path: &str) -> &mut Self {
         self.add(Kind::Delete, Op::Unlink, path);
+        self
+    }
+
+    pub fn symlink(&mut self, path: &str) -> &mut Self {
+        self.add(Kind::Write, Op::Symlink, path).object = LINK;
+        self
+    }
+
+    /// Meets a link on the way.
+    pub fn follow(&mut self, link: &str, text: &str) -> &mut Self {
+        let text = self.scene.recording.paths.intern(text.as_bytes());
+        let access = self.add(Kind::Link, Op::Hop, link);
+        (access.other, access.object) = (text, LINK);
+        self
+    }
+
+    /// Reads `path` under another name.
+    pub fn read_as(&mut self, requested: &str, path: &str) -> &mut Self {
+        let requested = self.scene.recording.paths.intern(format!("/ws/{requested}").as_bytes());
+        self.add(Kind::Read, Op::Open, path).requested = requested;
+        self
+    }
+
+    pub fn chmod_as(&mut self, requested: &str, path: &str) -> &mut Self {
+        let requested = self.scene.recording.paths.intern(format!("/ws/{requested}").as_bytes());
+        self.add(Kind::Write, Op::Metadata, path).requested = requested;
+        self
+    }
+
+    /// The file changes before the end of the build.
+    pub fn stamp(&mut self, path: &str) -> &mut Self {
+        let path = self.scene.recording.paths.intern(format!("/ws/{path}").as_bytes());
+        let before = Stamp { dev: 1, ino: 7, size: 10, mtime: 1_000, ctime: 1_000 };
+        let after = Some(Stamp { size: 11, ..before });
+        if !self.scene.recording.stamps.iter().any(|(known, ..)| *known == path) {
+            self.scene.put(&Event::Stamp { path, before, after });
+        }
         self
     }
 
