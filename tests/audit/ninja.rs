@@ -427,6 +427,24 @@ build out: cat in ../made
 }
 
 #[test]
+fn what_runs_later_comes_later() {
+    let project = project(
+        "-- build.ninja --
+include rules.ninja
+build always: phony
+build out: cat in
+build check: sh | always
+  sh = test -e out
+default out
+-- in --
+",
+    );
+    project.audit(&["sh", "-c", "ninja && ninja check"]).expect(0, &[]);
+    project.prepare(&["rm", "out"]);
+    project.audit(&["ninja", "-j1", "out", "check"]).expect(120, &[("R003", "check", "out")]);
+}
+
+#[test]
 fn a_manifest_that_writes_itself_again_is_followed() {
     let project = Project::new(
         "-- configure --

@@ -2,7 +2,7 @@
 
 use super::super::{Assign, Child};
 use airtight_policy::build::{ActionId, Graph, Owner, RunId};
-use airtight_recording::PathId;
+use airtight_recording::{Image, PathId, ProcessId, Recording};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
@@ -36,7 +36,7 @@ impl Assign for Loaded {
         if project.gone {
             return graph.run(child.run).within.map(Owner::Action);
         }
-        let action = match project.candidates(child) {
+        let action = match project.candidates(child.image) {
             [] if project.regenerated => project.maker(graph, child)?,
             [] => return None,
             [action] => *action,
@@ -48,6 +48,24 @@ impl Assign for Loaded {
 }
 
 impl Loaded {
+    /// Gives actions to the run that ran them, the last of several: what a script runs later comes
+    /// later, though the manifest may not order it (`ninja && ninja test`).
+    pub(super) fn order(&self, recording: &Recording, graph: &mut Graph) {
+        let mut runs: HashMap<ProcessId, Vec<RunId>> = HashMap::new();
+        for &run in self.runs.keys() {
+            runs.entry(graph.run(run).process).or_default().push(run);
+        }
+        for process in &recording.processes {
+            let of_parent = process.parent.and_then(|parent| runs.get(&parent)).into_iter();
+            let begun = of_parent.flatten().filter(|run| graph.run(**run).since <= process.start);
+            let Some(&run) = begun.max_by_key(|run| graph.run(**run).since) else { continue };
+            let project = &self.projects[self.runs[&run]];
+            if let [action] = project.candidates(process.images.first()) {
+                graph.actions[action.0 as usize].run = Some(run);
+            }
+        }
+    }
+
     /// Which of several edges with one command: the one that makes most of what was written; of
     /// those that are alike the first that has not run yet, since ninja prefers earlier edges.
     fn choose(&self, graph: &Graph, child: &Child<'_>, several: &[ActionId]) -> ActionId {
@@ -67,8 +85,8 @@ impl Loaded {
 
 impl Project {
     /// The edges that have the command of this process.
-    fn candidates(&self, child: &Child<'_>) -> &[ActionId] {
-        let command = child.image.and_then(|image| match image.argv.as_slice() {
+    fn candidates(&self, image: Option<&Image>) -> &[ActionId] {
+        let command = image.and_then(|image| match image.argv.as_slice() {
             [_, option, command] if option == b"-c" => Some(command),
             _ => None,
         });

@@ -41,7 +41,9 @@ impl Declarations {
             Declarations::Cmake(places) => places,
         };
         if let Some(target) = cmake_target(first) {
-            return places.target(&target);
+            // Of several configurations each has its own: `CMakeFiles/TARGET-Debug`.
+            let of_all = || places.target(target.rsplit_once('-')?.0);
+            return places.target(&target).or_else(of_all);
         }
         if manifest.rule(edge) == b"CUSTOM_COMMAND" {
             let below = first.strip_prefix(directory).and_then(|rest| rest.strip_prefix(b"/"));

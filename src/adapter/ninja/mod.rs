@@ -67,6 +67,7 @@ impl Adapter for Ninja {
             };
             loaded.runs.insert(run, project);
         }
+        loaded.order(recording, graph);
         Ok(Box::new(loaded))
     }
 
