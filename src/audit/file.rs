@@ -9,9 +9,9 @@
 //!
 //! Knows nothing of the rest of the command, so that it can be fuzzed alone.
 
-use airtight_policy::build::{ActionId, Build, Owner, RunId};
+use airtight_policy::build::Build;
 use airtight_recording::binary::{Limits, Writer};
-use airtight_recording::{PathId, ProcessId, ReadError, Recording};
+use airtight_recording::{ReadError, Recording};
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -126,7 +126,7 @@ pub(crate) fn read(mut input: impl BufRead, limits: Limits) -> Result<Saved, Fil
         return Err(FileError::Damaged("bytes follow the build".to_owned()));
     }
     let (recording, _) = Recording::read_with(input, limits)?;
-    check(&head, &recording).map_err(|what| FileError::Damaged(what.to_owned()))?;
+    check(&head, &recording).map_err(FileError::Damaged)?;
     Ok(Saved { head, recording })
 }
 
@@ -145,36 +145,13 @@ fn read_head(part: &mut io::Take<impl BufRead>, most: u64) -> Result<Head, FileE
     })
 }
 
-/// Holds all numbers in the build against what they are numbers of: whoever uses the build takes
-/// that for granted.
-fn check(head: &Head, recording: &Recording) -> Result<(), &'static str> {
-    let Build { graph, attribution, .. } = &head.build;
-    let path = |id: PathId| (id.0 as usize) < graph.paths.len();
-    let action = |id: ActionId| (id.0 as usize) < graph.actions.len();
-    let run = |id: RunId| (id.0 as usize) < graph.runs.len();
-    let process = |id: ProcessId| (id.0 as usize) < recording.processes.len();
-    let sound = |sound: bool, what| if sound { Ok(()) } else { Err(what) };
-    sound(head.build.workspace.starts_with(b"/"), "the workspace has no absolute name")?;
+/// Holds the build against itself and the recording: whoever uses it takes that for granted.
+fn check(head: &Head, recording: &Recording) -> Result<(), String> {
+    let Build { graph, attribution, workspace, .. } = &head.build;
+    let sound = |sound: bool, what: &str| if sound { Ok(()) } else { Err(what.to_owned()) };
+    sound(workspace.starts_with(b"/"), "the workspace has no absolute name")?;
     sound(!graph.actions.is_empty(), "it has no action")?;
-    for node in &graph.actions {
-        sound(node.outputs.iter().all(|id| path(*id)), "an output has no name")?;
-        sound(node.inputs.iter().all(|input| path(input.path)), "an input has no name")?;
-        sound(path(node.depfile) && path(node.cwd), "a path of an action has no name")?;
-        sound(node.run.is_none_or(run), "an action belongs to a run that is not there")?;
-    }
-    for node in &graph.runs {
-        sound(path(node.cwd), "a directory of a run has no name")?;
-        sound(process(node.process), "a run is a process that is not there")?;
-        sound(node.within.is_none_or(action), "a run is within an action that is not there")?;
-    }
-    for span in attribution.spans() {
-        sound(process(span.process), "a process that is not there has an owner")?;
-        let known = match span.owner {
-            Owner::Action(id) => action(id),
-            Owner::Tool(id) | Owner::Parsing(id) | Owner::Nobody(id) => run(id),
-        };
-        sound(known, "an owner of a process is not there")?;
-    }
+    head.build.check(recording).map_err(|error| error.to_string())?;
     let sorted = attribution.spans().is_sorted_by_key(|span| (span.process, span.since));
     sound(sorted, "owners are out of order")?;
     sound(!head.loaded || attribution.covers(recording), "a process has no owner")

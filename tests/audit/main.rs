@@ -9,4 +9,5 @@ mod containers;
 mod integrations;
 mod make;
 mod ninja;
+mod signals;
 mod support;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -68,10 +68,10 @@ impl Project {
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> &Project {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("in a directory")).expect(name);
-        let script = content.as_ref().starts_with(b"#!");
-        fs::write(&path, content).expect(name);
-        if script {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect(name);
+        if content.as_ref().starts_with(b"#!") {
+            script(&path, content.as_ref()).expect(name);
+        } else {
+            fs::write(&path, content).expect(name);
         }
         self
     }
@@ -152,6 +152,18 @@ impl Project {
         };
         Audit { end, report, workspace: self.path("") }
     }
+}
+
+/// Writes a file that can be executed. A program of its own does it: what this process has open for
+/// writing, a child that another test starts meanwhile has open as well, and then it can't be
+/// executed.
+fn script(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "rm -f \"$0\" && cat > \"$0\" && chmod 755 \"$0\""]).arg(path);
+    let mut shell = shell.stdin(Stdio::piped()).spawn()?;
+    shell.stdin.take().expect("piped").write_all(content)?;
+    assert!(shell.wait()?.success(), "{}", path.display());
+    Ok(())
 }
 
 /// The files in a text, see [`Project::new`].

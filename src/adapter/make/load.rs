@@ -326,7 +326,9 @@ pub(super) fn makefiles(
 
 /// The makefile among these that sets a shell which nobody can replace.
 pub(super) fn keeps_its_shell(files: &[PathBuf]) -> Option<&PathBuf> {
-    files.iter().find(|path| {
+    // What else it had open, a terminal say, would never end.
+    let plain = |path: &&PathBuf| path.metadata().is_ok_and(|found| found.is_file());
+    files.iter().filter(plain).find(|path| {
         let mut text = Vec::new();
         let file = std::fs::File::open(path);
         let read = file.and_then(|file| file.take(LARGEST_MAKEFILE).read_to_end(&mut text));

@@ -1,6 +1,8 @@
 use super::*;
-use airtight_policy::build::{Action, Attribution, Graph, Input, Nature, Run, Span, Via};
-use airtight_recording::{Completeness, Exit, Process};
+use airtight_policy::build::{
+    Action, ActionId, Attribution, Graph, Input, Nature, Owner, Run, RunId, Span, Via,
+};
+use airtight_recording::{Completeness, Exit, PathId, Process, ProcessId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -187,5 +189,5 @@ fn errors_say_what_is_wrong() {
     assert!(what(&relative).ends_with("the workspace has no absolute name"));
     build.graph.actions[0].outputs = vec![PathId(5)];
     let dangling = text(&Head { loaded: false, ..head(build) });
-    assert!(what(&dangling).ends_with("an output has no name"));
+    assert!(what(&dangling).ends_with("action 0 names path 5, and there are 1"));
 }
