@@ -3,4 +3,5 @@
 
 mod formats;
 mod github;
+mod page;
 mod site;
