@@ -163,10 +163,15 @@ fn a_judged_recording_that_is_only_incomplete_is_121() {
 #[test]
 fn nothing_runs_untraced_by_accident() {
     let site = Site::new();
-    // The kernel allows one tracer for a process, so the inner `airtight` can't trace.
+    // The kernel allows one tracer for a process, so `airtight` can't trace below strace.
     let inner = |arguments: &[&str]| {
-        let outer = ["trace", "-o", "t", "--", env!("CARGO_BIN_EXE_airtight"), "run"];
-        site.run(&[&outer, arguments].concat())
+        let airtight = site.airtight(&[&["run"], arguments].concat());
+        let mut command = std::process::Command::new("/usr/bin/strace");
+        command.args(["-f", "-o", "/dev/null"]);
+        command.arg(airtight.get_program()).args(airtight.get_args());
+        command.current_dir(site.path("")).env_clear().stdin(std::process::Stdio::null());
+        command.envs(airtight.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        site.end(command)
     };
     let end = inner(&["--", "touch", "ran"]);
     end.code(125);

@@ -142,17 +142,15 @@ fn two_side_by_side_know_nothing_of_each_other() {
 fn three_levels() {
     let site = site();
     site.write("only-here", "");
-    let script = format!(
-        "$A run --no-cache --env A --env HOME --in a.c --in a.h --in only-here --out a.o -- sh -c '\
+    let script = "$A run --no-cache --env A --env HOME --in a.c --in a.h --in only-here --out a.o -- sh -c '\
             $A run --env A --in a.c --in a.h --out a.o --in only-here -- sh -c \"\
                 $A run --no-cache --in a.c --in a.h --out a.o -- sh -c \\\"\
                     gcc -c a.c; cat only-here\\\"; echo innermost \\$?\"; \
             echo middle $?'; \
-         echo outer $?"
-    );
+         echo outer $?";
     let recording = site.root().join("outer.bin");
     let outer = ["trace", "-o", recording.to_str().expect("UTF-8")];
-    let (end, counters) = site.end(shell(&site, &outer, &script));
+    let (end, counters) = site.end(shell(&site, &outer, script));
     assert_eq!(end.stdout, "innermost 120\nmiddle 0\nouter 0\n", "{}", end.show());
     assert_eq!(end.stderr.matches("error[").count(), 1, "{}", end.show());
     end.says("undeclared read of only-here");
