@@ -220,7 +220,7 @@ fn is_own(path: &[u8], source: &[u8], build: &[u8]) -> bool {
 }
 
 /// The words of add_custom_command that begin something else.
-const KEYWORDS: [&str; 18] = [
+pub(crate) const KEYWORDS: [&str; 18] = [
     "APPEND",
     "ARGS",
     "BYPRODUCTS",

@@ -84,7 +84,7 @@ pub(crate) fn calls(text: &str) -> Vec<Call> {
 }
 
 /// The length of the string that `text` begins with, and what is in it.
-fn string(text: &str) -> (usize, Option<&str>) {
+pub(crate) fn string(text: &str) -> (usize, Option<&str>) {
     if let Some(body) = text.strip_prefix("'''") {
         let end = body.find("'''");
         return end.map_or((text.len(), None), |end| (end + 6, Some(&body[..end])));

@@ -6,10 +6,10 @@
 //! adapter; `attribute.rs` puts it all together.
 
 mod attribute;
-mod cmake;
+pub(crate) mod cmake;
 mod files;
 mod make;
-mod meson;
+pub(crate) mod meson;
 mod ninja;
 
 pub(crate) use attribute::{COMMAND, attribute, command_alone};

@@ -5,9 +5,9 @@
 //! before the first rule would become the default goal.
 
 use super::names::{self, relative};
+use super::rule::Rule;
 use super::{
-    Advice, Lack, Manual, Places, Site, Texts, Wish, is_generated, line_start, lines, path, shown,
-    words,
+    Advice, Lack, Manual, Places, Site, Texts, Wish, is_generated, lines, path, shown, words,
 };
 use airtight_policy::build::{Action, ActionId, Run};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,7 +67,9 @@ impl Planner {
         let unknown = || manual("its place is not known");
         let text = texts.get(&opened).ok_or_else(unknown)?.old();
         if is_generated(text) {
-            return self.automake(site, wish, &file, &opened, number, (target, name), texts);
+            let rule = Rule::find(text, number);
+            let am = makefile_am(text, &file).map_err(manual)?;
+            return self.automake(wish, &am, rule.as_ref(), (target, name), texts);
         }
         let rule = Rule::find(text, number);
         if rule.as_ref().is_some_and(|rule| rule.double) {
@@ -123,47 +125,26 @@ impl Planner {
     /// A rule in a makefile that automake makes is given to its Makefile.am, where that is certain:
     /// what stands there goes into the makefile as it is, and for an object that comes from a
     /// suffix rule automake has no rule that it could replace.
-    #[expect(clippy::too_many_arguments, reason = "all of it is of one wish")]
     fn automake(
         &mut self,
-        site: &Site<'_>,
         wish: &Wish<'_>,
-        file: &Path,
-        opened: &Path,
-        number: u32,
+        am: &Path,
+        rule: Option<&Rule>,
         (target, name): (Vec<u8>, Vec<u8>),
         texts: &mut Texts,
     ) -> Result<(), Manual> {
+        let suffix = |name: &Vec<u8>| name.starts_with(b".") && name.len() > 1;
+        let suffix = rule.is_some_and(|rule| rule.targets.iter().all(suffix));
+        if !suffix || !compiles(wish.action) {
+            let why = format!("automake makes this rule; in {}, for its program", am.display());
+            return Err(Manual::new(why, format!("EXTRA_NAME_DEPENDENCIES = {}", shown(&name))));
+        }
         let line = format!("{}: {}", shown(&target), shown(&name));
         let manual = |why: &str| Manual::new(why, line.as_str());
-        let Some(text) = texts.get(opened).map(|text| text.old().to_vec()) else {
-            return Err(manual("its place is not known"));
-        };
-        let own = find(&text[..text.len().min(4096)], b"automake").is_some();
-        if !own {
-            return Err(manual("a program makes the makefile: change what it makes it from"));
-        }
-        let source = lines(&text).find_map(|(_, line)| line.strip_prefix(b"srcdir = "));
-        let source = source.map(|name| path(name.trim_ascii_end()).to_owned());
-        let directory = file.parent().map(Path::to_owned).zip(source);
-        let Some(am) = directory.map(|(build, source)| build.join(source).join("Makefile.am"))
-        else {
-            return Err(manual("a program makes the makefile: add it to Makefile.am"));
-        };
-        let suffix = Rule::find(&text, number).is_some_and(|rule| {
-            rule.targets.iter().all(|name| name.starts_with(b".") && name.len() > 1)
-        });
-        if !suffix || !compiles(wish.action) {
-            let name = format!("EXTRA_NAME_DEPENDENCIES = {}", shown(&name));
-            let why =
-                format!("automake makes this rule; in {}, with the program's name", am.display());
-            return Err(Manual::new(why, name));
-        }
-        let am = texts.open(&am).map_err(|why| manual(&why))?;
-        let end = texts.get(&am).map(|text| text.old()).ok_or_else(|| manual("it is gone"))?;
-        check_end(end).map_err(manual)?;
-        let at = end.len();
-        let _ = site;
+        let am = texts.open(am).map_err(|why| manual(&why))?;
+        let text = texts.get(&am).map(|text| text.old()).unwrap_or_default();
+        check_end(text).map_err(manual)?;
+        let at = text.len();
         self.put(am, at, target, name);
         Ok(())
     }
@@ -289,6 +270,19 @@ fn main_makefile(site: &Site<'_>, run: &Run) -> Option<PathBuf> {
     names.iter().map(|name| cwd.join(name)).find(|path| path.is_file())
 }
 
+/// The Makefile.am that a makefile made by automake comes from.
+fn makefile_am(text: &[u8], file: &Path) -> Result<PathBuf, &'static str> {
+    if find(&text[..text.len().min(4096)], b"automake").is_none() {
+        return Err("a program makes the makefile: change what it makes it from");
+    }
+    let source = lines(text).find_map(|(_, line)| line.strip_prefix(b"srcdir = "));
+    let source = source.map(|name| path(name.trim_ascii_end()).to_owned());
+    match file.parent().zip(source) {
+        Some((build, source)) => Ok(build.join(source).join("Makefile.am")),
+        None => Err("a program makes the makefile: add it to Makefile.am"),
+    }
+}
+
 /// Whether a line can be added at the end.
 fn check_end(text: &[u8]) -> Result<(), &'static str> {
     if is_generated(text) {
@@ -304,211 +298,4 @@ fn check_end(text: &[u8]) -> Result<(), &'static str> {
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
-}
-
-/// A rule as it stands in a makefile.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Rule {
-    /// Its targets, as they are written.
-    targets: BTreeSet<Vec<u8>>,
-    /// Whether it is no pattern, and nothing conditional is in or behind its recipe.
-    plain: bool,
-    /// Whether it has `::`.
-    double: bool,
-    /// Where its `|` and the space before it are.
-    bar: (usize, usize),
-    /// Words behind `|`, each with where it and the space before it are.
-    order: BTreeMap<Vec<u8>, (usize, usize)>,
-    /// Where its last line ends.
-    end: usize,
-}
-
-impl Rule {
-    /// The rule whose recipe begins at this line.
-    fn find(text: &[u8], line: u32) -> Option<Rule> {
-        let recipe = line_start(text, line)?;
-        let all: Vec<(usize, &[u8])> = lines(text).collect();
-        let at = all.iter().position(|(start, _)| *start == recipe)?;
-        let goes_on = |line: &[u8]| {
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            line.iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1
-        };
-        let blank = |line: &[u8]| {
-            let line = line.trim_ascii();
-            line.is_empty() || line.starts_with(b"#")
-        };
-        // The head is on the line itself (`a: b ; recipe`), or the last line above that is none of
-        // a recipe.
-        let mut last = at;
-        if all[at].1.starts_with(b"\t") {
-            last = (0..at).rev().find(|&at| !blank(all[at].1))?;
-        }
-        let mut first = last;
-        while first > 0 && goes_on(all[first - 1].1) {
-            first -= 1;
-        }
-        let mut end = last;
-        let mut next = last + 1;
-        while let Some((_, line)) = all.get(next) {
-            if line.starts_with(b"\t") || goes_on(all[next - 1].1) {
-                end = next;
-            } else if !blank(line) {
-                break;
-            }
-            next += 1;
-        }
-        let directives: [&[u8]; 6] = [b"ifeq", b"ifneq", b"ifdef", b"ifndef", b"else", b"endif"];
-        let conditional = all.get(next).is_some_and(|(_, line)| {
-            directives.iter().any(|word| line.trim_ascii_start().starts_with(word))
-        });
-        let from = all[first].0;
-        let head = &text[from..all[last].0 + all[last].1.len()];
-        let mut rule = Rule::head(head, from)?;
-        rule.plain &= !conditional;
-        rule.end = all[end].0 + all[end].1.len();
-        Some(rule)
-    }
-
-    /// Reads `targets: prerequisites | order-only ; recipe`.
-    fn head(head: &[u8], from: usize) -> Option<Rule> {
-        if head.starts_with(b"\t") {
-            return None;
-        }
-        let mut rule = Rule { plain: true, ..Rule::default() };
-        let mut words = Words { text: head, at: 0 };
-        let mut colons = 0;
-        let mut order = false;
-        while let Some((start, end)) = words.next() {
-            let word = &head[start..end];
-            let blanks = head[..start].iter().rev();
-            let blanks = blanks.take_while(|&&b| b == b' ' || b == b'\t').count();
-            let span = (from + start - blanks, from + end);
-            match word {
-                b":" | b"::" | b"&:" | b"&::" => {
-                    colons += 1;
-                    rule.double |= word.ends_with(b"::");
-                }
-                b"|" if colons > 0 => {
-                    order = true;
-                    rule.bar = span;
-                }
-                b";" => break,
-                // An assignment.
-                b"=" if colons == 0 => return None,
-                _ if colons == 0 => {
-                    rule.plain &= !word.contains(&b'%');
-                    rule.targets.insert(word.to_vec());
-                }
-                _ if order => {
-                    rule.order.insert(word.to_vec(), span);
-                }
-                _ => {}
-            }
-        }
-        (colons > 0 && !rule.targets.is_empty()).then_some(rule)
-    }
-}
-
-/// The words of a rule's head; what is in parentheses behind `$` is within a word.
-struct Words<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl Iterator for Words<'_> {
-    type Item = (usize, usize);
-
-    fn next(&mut self) -> Option<(usize, usize)> {
-        loop {
-            match &self.text[self.at..] {
-                [b' ' | b'\t' | b'\n' | b'\r', ..] => self.at += 1,
-                [b'\\', b'\n', ..] => self.at += 2,
-                [b'\\', b'\r', b'\n', ..] => self.at += 3,
-                [] | [b'#', ..] => return None,
-                _ => break,
-            }
-        }
-        let start = self.at;
-        let length = match &self.text[start..] {
-            [b'&', b':', b':', ..] => 3,
-            [b'&', b':', ..] | [b':', b':', ..] => 2,
-            [b':' | b'|' | b';' | b'=', ..] => 1,
-            _ => 0,
-        };
-        if length > 0 {
-            self.at += length;
-            return Some((start, self.at));
-        }
-        let mut open = 0usize;
-        while let Some(&byte) = self.text.get(self.at) {
-            let next = self.text.get(self.at + 1);
-            match byte {
-                b'$' if matches!(next, Some(b'(' | b'{')) => {
-                    open += 1;
-                    self.at += 1;
-                }
-                b'(' | b'{' if open > 0 => open += 1,
-                b')' | b'}' if open > 0 => open -= 1,
-                _ if open > 0 => {}
-                b'\\' if matches!(next, Some(b'\n' | b'\r')) => break,
-                b'\\' if next.is_some() => self.at += 1,
-                b' ' | b'\t' | b'\n' | b'\r' | b':' | b'|' | b';' | b'=' | b'#' => break,
-                b'&' if next == Some(&b':') => break,
-                _ => {}
-            }
-            self.at += 1;
-        }
-        Some((start, self.at))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rule(text: &str, line: u32) -> Option<(Vec<String>, bool, bool, Vec<String>, String)> {
-        let rule = Rule::find(text.as_bytes(), line)?;
-        let shown =
-            |names: Vec<&Vec<u8>>| -> Vec<String> { names.into_iter().map(|n| shown(n)).collect() };
-        Some((
-            shown(rule.targets.iter().collect()),
-            rule.plain,
-            rule.double,
-            shown(rule.order.keys().collect()),
-            text[rule.end..].lines().next().unwrap_or_default().to_owned(),
-        ))
-    }
-
-    #[test]
-    fn rules_are_found_by_their_recipe() {
-        let list =
-            |text: &str| -> Vec<String> { text.split_terminator(',').map(str::to_owned).collect() };
-        let told = |targets: &str, plain, double, order: &str, next: &str| {
-            Some((list(targets), plain, double, list(order), next.to_owned()))
-        };
-        let text = "CC = gcc\na b: c | d e\n\t$(CC) \\\n  -o $@\n\n# why\n\techo\n\nnext: x\n";
-        assert_eq!(rule(text, 3), told("a,b", true, false, "d,e", ""));
-        assert_eq!(rule("a: b ; c\nn:\n", 1), told("a", true, false, "", "n:"));
-        assert_eq!(rule("a: b \\\n c\n\tx\nn:\n", 3), told("a", true, false, "", "n:"));
-        assert_eq!(rule("%.o: %.c\n\tx\n", 2), told("%.o", false, false, "", ""));
-        assert_eq!(rule("a:: b\n\tx\n", 2), told("a", true, true, "", ""));
-        assert_eq!(rule("a b &: c\n\tx\n", 2), told("a,b", true, false, "", ""));
-        let conditional = "a: b\n\tx\nifdef Y\n\ty\nendif\n";
-        assert_eq!(rule(conditional, 2), told("a", false, false, "", "ifdef Y"));
-        assert_eq!(rule("$(A:b=c) x: d\n\ty\n", 2), told("$(A:b=c),x", true, false, "", ""));
-        assert_eq!(rule("a\\ b\\:c: d\n\ty", 2), told("a\\ b\\:c", true, false, "", ""));
-        for (text, line) in [
-            ("$(eval a: b)\n", 1),
-            ("\tx\n", 1),
-            ("X = a: b\n\tc\n", 2),
-            ("X := a\n\tc\n", 2),
-            ("a: b\n", 9),
-            ("", 1),
-            ("a: b\n", 0),
-        ] {
-            let found = rule(text, line);
-            assert!(found.is_none_or(|(targets, ..)| targets == ["X"]), "{text}");
-        }
-    }
 }

@@ -1,9 +1,12 @@
 //! What to do about findings, in the build's own language: edits of its files where they can be
 //! made for certain, and advice with the reason where not.
 
+mod cmake;
 mod make;
+mod meson;
 mod names;
 mod ninja;
+mod rule;
 mod text;
 
 pub(crate) use text::Texts;
@@ -132,6 +135,8 @@ pub(crate) fn plan<'a>(
     let by_name = Names::new(site.graph());
     let mut make = make::Planner::default();
     let mut ninja = ninja::Planner::default();
+    let mut cmake = cmake::Planner::default();
+    let mut meson = meson::Planner::default();
     for finding in verdict.findings.iter().filter(|finding| finding.shown() && wanted(finding)) {
         let told = |line: &str, why: &str| Advice {
             action: finding.action.clone(),
@@ -148,11 +153,18 @@ pub(crate) fn plan<'a>(
         };
         let mut done = true;
         for wish in &wishes {
+            // The finding has the line for its own action.
+            let line = match wish.action.name == finding.action {
+                true => finding.fix.clone(),
+                false => format!("as an output: {}", finding.subject),
+            };
             let texts = &mut plan.texts;
             let result = match wish.action.flavour {
                 Flavour::Make => make.add(site, wish, texts),
                 Flavour::Ninja => ninja.add(site, wish, texts),
-                _ => Err(Manual::new("no build file declares it", finding.fix.clone())),
+                Flavour::Cmake => cmake.add(site, wish, &line, texts),
+                Flavour::Meson => meson.add(site, wish, &line, texts),
+                _ => Err(Manual::new("no build file declares it", line)),
             };
             if let Err(Manual { why, line }) = result {
                 done = false;
@@ -168,6 +180,8 @@ pub(crate) fn plan<'a>(
     }
     plan.advice.extend(make.finish(&mut plan.texts));
     ninja.finish(&mut plan.texts);
+    cmake.finish(&mut plan.texts);
+    meson.finish(&mut plan.texts);
     plan
 }
 

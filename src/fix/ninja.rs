@@ -292,6 +292,7 @@ fn word_end(text: &[u8], mut at: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn statements_are_read_as_ninja_reads_them() {
@@ -324,6 +325,22 @@ mod tests {
             ["rule x", "build", "build a", "build a: ", "build a | b", "builda: x", "build a: b ${"]
         {
             assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        /// Whatever stands in a manifest, the parts that are found are within it and in order.
+        #[test]
+        fn places_are_within_the_text(text in "build ([ab:|@${} \n\r]){0,30}") {
+            if let Some(statement) = Statement::read(text.as_bytes(), 0) {
+                let parts = [&statement.implicit_outputs, &statement.implicit, &statement.order];
+                let parts = parts.into_iter().flatten().flat_map(|part| &part.words);
+                let words = statement.outputs.iter().chain(&statement.explicit).chain(parts);
+                for word in words {
+                    prop_assert!(word.start < word.end && word.end <= text.len());
+                }
+                prop_assert!(statement.explicit_end() <= statement.implicit_end());
+            }
         }
     }
 }

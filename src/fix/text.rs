@@ -56,16 +56,16 @@ impl Text {
     /// Puts a whole line behind the line that ends at `at`.
     pub(crate) fn insert_line(&mut self, at: usize, line: &[u8]) {
         let newline = self.newline();
-        let first: &[u8] = match at > 0 && self.old[at - 1] != b'\n' {
+        let new = match at > 0 && self.old[at - 1] != b'\n' {
             // The last line has no end; what is put behind it lacks one too.
-            true => return drop(self.edit(at..at, [newline, line].concat())),
-            false => b"",
+            true => [newline, line].concat(),
+            false => [line, newline].concat(),
         };
-        self.edit(at..at, [first, line, newline].concat());
+        self.edit(at..at, new);
     }
 
     /// What it becomes.
-    fn new(&self) -> Vec<u8> {
+    fn edited(&self) -> Vec<u8> {
         let mut edits: Vec<&(Range<usize>, Vec<u8>)> = self.edits.iter().collect();
         edits.sort_by_key(|(range, _)| (range.start, range.end));
         let mut new = Vec::with_capacity(self.old.len() + 256);
@@ -81,7 +81,7 @@ impl Text {
 
     /// As a unified diff; empty when nothing changes.
     fn diff(&self) -> Vec<u8> {
-        let new = self.new();
+        let new = self.edited();
         let lines = |text: &[u8]| -> Vec<Vec<u8>> {
             text.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
         };
@@ -241,7 +241,7 @@ impl Texts {
                 let message = format!("{}: changed meanwhile, and left as it is", path.display());
                 return Err(Error::plain(message));
             }
-            output::replace(path, &text.new())?;
+            output::replace(path, &text.edited())?;
         }
         Ok(())
     }
@@ -282,7 +282,7 @@ mod tests {
             fs::create_dir_all(path.parent().expect("below")).expect("made");
             fs::write(&path, &text.old).expect("written");
             apply(directory.path(), command, &text.diff());
-            assert_eq!(fs::read(&path).expect("there"), text.new(), "{command:?}");
+            assert_eq!(fs::read(&path).expect("there"), text.edited(), "{command:?}");
         }
     }
 
@@ -303,7 +303,7 @@ mod tests {
         assert!(!text.edit(2..4, b"y".to_vec()));
         assert!(!text.edit(5..9, b"y".to_vec()));
         assert!(text.edit(3..3, b"y".to_vec()));
-        assert_eq!(text.new(), b"axydef");
+        assert_eq!(text.edited(), b"axydef");
     }
 
     #[test]
@@ -316,7 +316,7 @@ mod tests {
         ] {
             let mut text = text(b"f", old, &[]);
             text.insert_line(old.len(), b"new");
-            assert_eq!(text.new(), expected);
+            assert_eq!(text.edited(), expected);
         }
     }
 
@@ -347,7 +347,7 @@ mod tests {
                 text.edit(start..(start + length).min(old.len()), new.into_bytes());
             }
             // An empty file is no file to patch, and no change no diff.
-            prop_assume!(!text.new().is_empty() && !old.is_empty() && text.new() != text.old);
+            prop_assume!(!text.edited().is_empty() && !old.is_empty() && text.edited() != text.old);
             takes(b"file", &text);
         }
     }

@@ -3,7 +3,9 @@
 #[path = "../audit/support.rs"]
 mod support;
 
+mod cmake;
 mod make;
+mod meson;
 mod ninja;
 
 use support::{Audit, End, Project};

@@ -1,5 +1,7 @@
 //! The commands in CMake files (cmake-language(7)).
 
+use std::ops::Range;
+
 /// One command of a CMake file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Call {
@@ -9,11 +11,15 @@ pub(crate) struct Call {
     pub(crate) line: u32,
     /// The arguments without their quotes; those in inner parentheses too.
     pub(crate) arguments: Vec<String>,
+    /// Where in the text each argument stands, with its quotes.
+    pub(crate) spans: Vec<Range<usize>>,
+    /// Where its closing parenthesis is; none if it has none.
+    pub(crate) close: Option<usize>,
 }
 
 /// The commands of a CMake file, as far as they can be read.
 pub(crate) fn calls(text: &str) -> Vec<Call> {
-    let mut lexer = Lexer { text, at: 0, line: 1 };
+    let mut lexer = Lexer { text, at: 0, start: 0, line: 1 };
     let mut calls = Vec::new();
     let mut name: Option<(String, u32)> = None;
     loop {
@@ -22,9 +28,12 @@ pub(crate) fn calls(text: &str) -> Vec<Call> {
             // A word is on one line, which is that of its end.
             Some(Token::Word(word)) => name = Some((word.to_ascii_lowercase(), lexer.line)),
             Some(Token::Open) => {
-                let arguments = arguments(&mut lexer);
-                if let Some((name, line)) = name.take() {
-                    calls.push(Call { name, line, arguments });
+                let (name, line) = name.take().unwrap_or_default();
+                let mut call =
+                    Call { name, line, arguments: Vec::new(), spans: Vec::new(), close: None };
+                arguments(&mut lexer, &mut call);
+                if !call.name.is_empty() {
+                    calls.push(call);
                 }
             }
             Some(Token::Text(_) | Token::Close) => name = None,
@@ -32,21 +41,22 @@ pub(crate) fn calls(text: &str) -> Vec<Call> {
     }
 }
 
-fn arguments(lexer: &mut Lexer<'_>) -> Vec<String> {
-    let mut arguments = Vec::new();
+fn arguments(lexer: &mut Lexer<'_>, call: &mut Call) {
     let mut open = 1;
     while let Some(token) = lexer.next() {
         match token {
-            Token::Word(word) => arguments.push(word),
-            Token::Text(text) => arguments.push(text),
+            Token::Word(text) | Token::Text(text) => {
+                call.arguments.push(text);
+                call.spans.push(lexer.start..lexer.at);
+            }
             Token::Open => open += 1,
             Token::Close => open -= 1,
         }
         if open == 0 {
+            call.close = Some(lexer.start);
             break;
         }
     }
-    arguments
 }
 
 enum Token {
@@ -60,6 +70,8 @@ enum Token {
 struct Lexer<'a> {
     text: &'a str,
     at: usize,
+    /// Where the last token began.
+    start: usize,
     line: u32,
 }
 
@@ -78,6 +90,7 @@ impl<'a> Lexer<'a> {
     fn next(&mut self) -> Option<Token> {
         loop {
             let rest = self.rest();
+            self.start = self.at;
             match rest.chars().next()? {
                 '(' => {
                     self.skip(1);
