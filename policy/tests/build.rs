@@ -4,7 +4,7 @@ mod common;
 
 use airtight_policy::Severity;
 use airtight_policy::build::{ActionId, Nature, Owner, RunId};
-use airtight_recording::{Completeness, Exit, HostKind, ProcessId, Reason, ReasonCode};
+use airtight_recording::{Completeness, Exit, HostKind, Kind, Op, ProcessId, Reason, ReasonCode};
 use common::scene::Scene;
 
 /// A compile of b.c to b.o, which does `more` in between.
@@ -127,6 +127,21 @@ fn double_writes_that_are_none() {
         w.mkdir("out").create("out/b").chmod("out/a");
     });
     scene.finds(&[]);
+
+    // What swallows everything, known by its name or by its type.
+    let mut scene = Scene::new();
+    for (name, device) in [("a", true), ("b", false)] {
+        let action = scene.rule(&[name], &["x"]);
+        scene.does(action, |w| {
+            w.read("/dev/null").truncate("/dev/null").truncate("/dev/tty").create(name);
+            if device {
+                w.add(Kind::Write, Op::Open, "/dev/null").object = 0o020_000;
+            }
+            w.read("undeclared").add(Kind::Write, Op::Truncate, "/ws/device").object = 0o020_000;
+        });
+    }
+    scene.finds(&["R001 a undeclared", "R001 b undeclared"]);
+    assert!(scene.verdict().actions.iter().all(|action| action.uncacheable.len() < 2));
 
     // The same rule in a second run of the tool in the same script.
     let mut scene = Scene::new();

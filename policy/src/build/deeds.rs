@@ -2,7 +2,7 @@
 
 use super::parts::{Parts, Slot};
 use crate::name::absolute;
-use crate::tree::{State, Tree, is_directory};
+use crate::tree::{State, Tree, is_directory, is_special};
 use airtight_recording::{Kind, PathId};
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
@@ -79,7 +79,8 @@ impl<'a> Deeds<'a> {
             // A renamed directory gives names that the recording itself does not have.
             let known = part.whole.get(id.0 as usize).copied();
             let whole = known.or_else(|| self.tree.paths.find(tree.path(id)));
-            if let Some(whole) = whole.filter(|_| state.changed) {
+            // What is written to a device nobody reads back.
+            if let Some(whole) = whole.filter(|_| state.changed && !is_special(state.object)) {
                 self.by_path.entry(whole).or_default().push(deed(slot, id, state, &tree));
             }
         }

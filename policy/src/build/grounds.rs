@@ -9,6 +9,7 @@ use crate::finding::Finding;
 use crate::name::display;
 use crate::policy::Policy;
 use crate::rules::Rule;
+use crate::scopes::{Scope, Scopes};
 use crate::tree::{NEVER, Tree};
 use crate::verdict::{Counts, Suppressed};
 use airtight_recording::PathId;
@@ -31,6 +32,7 @@ pub(crate) struct Ground {
 /// of the build of the paths of `tree`.
 pub(super) fn used(
     world: &World<'_, '_, '_>,
+    scopes: &Scopes,
     slot: Slot,
     tree: &Tree<'_>,
     whole: &[PathId],
@@ -43,7 +45,11 @@ pub(super) fn used(
             continue;
         }
         let Some(&path) = whole.get(id.0 as usize) else { continue };
-        for deed in world.deeds.of_id(path) {
+        let deeds = world.deeds.of_id(path);
+        if deeds.is_empty() || matches!(scopes.of(tree.path(id)), Scope::Ignored | Scope::Host) {
+            continue;
+        }
+        for deed in deeds {
             if deed.made() && deed.slot != slot && deed.slot < world.tools {
                 used.entry(deed.slot).or_insert(path);
             }

@@ -177,7 +177,7 @@ impl<'b> Court<'_, 'b, '_> {
         if self.options.unused_inputs && member.is_normal() && exit == Some(Exit::Code(0)) {
             self.unused_inputs(slot, &mut case);
         }
-        let used = used(self.world, slot, &case.tree, &part.whole);
+        let used = used(self.world, &self.scopes, slot, &case.tree, &part.whole);
         let Case { findings, uncacheable, .. } = case;
         self.findings.extend(findings);
         let mut reasons = Vec::from_iter(ending(exit));

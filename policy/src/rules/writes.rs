@@ -129,6 +129,7 @@ declared.",
 use crate::classify::Change;
 use crate::judge::Case;
 use crate::name::{absolute, below, parent};
+use crate::scopes::Scope;
 use crate::tree::{State, is_directory, is_special};
 use airtight_recording::{Exit, Kind, PathId};
 use rustc_hash::FxHashSet;
@@ -161,7 +162,10 @@ fn changed(case: &mut Case<'_>, id: PathId, state: &State, empty: bool) {
         empty,
         content: state.content,
     };
-    let others = case.judge.neighbours.written(case.tree.path(id), change);
+    let path = case.tree.path(id);
+    let shared = matches!(case.judge.declared.scope(path), Scope::Ignored | Scope::Host);
+    let others =
+        if shared { None } else { case.judge.neighbours.written(case.tree.path(id), change) };
     let own = case.write_hit(id, change);
     // Where all actions are known, that another one writes it too says more.
     let hit = if case.judge.neighbours.whole() { others.or(own) } else { own.or(others) };
