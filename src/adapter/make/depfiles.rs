@@ -15,11 +15,14 @@ const LARGEST: u64 = 64 << 20;
 /// The depfiles that the makefiles of one description include.
 #[derive(Default)]
 pub(super) struct Depfiles {
-    /// How often each names a prerequisite of a target.
-    counts: HashMap<(Vec<u8>, Vec<u8>), Vec<(usize, usize)>>,
+    /// For a target and a prerequisite: which of them name it, and how often.
+    counts: HashMap<(Vec<u8>, Vec<u8>), Counts>,
     /// All of them, in order of their numbers.
     pub(super) files: Vec<Depfile>,
 }
+
+/// The number of a depfile, and how often it names something.
+type Counts = Vec<(usize, usize)>;
 
 /// One depfile.
 pub(super) struct Depfile {

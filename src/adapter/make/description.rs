@@ -5,8 +5,9 @@ use super::cmake;
 use super::depfiles::{self, Depfiles};
 use super::history::{Purpose, Runs};
 use super::names::{Resolver, shown};
+use super::places;
 use super::rules::{Group, Rules, archive};
-use crate::adapter::Context;
+use crate::adapter::{Context, files};
 use airtight_policy::Flavour;
 use airtight_policy::Place;
 use airtight_policy::build::{Action, ActionId, Graph, Input, Nature, RunId, Via};
@@ -212,6 +213,8 @@ struct Maker<'a> {
     generated: Vec<Vec<u8>>,
     /// The makefiles that are no depfiles.
     makefiles: HashSet<Vec<u8>>,
+    /// Which makefile names a target first, and in which line.
+    named: HashMap<Vec<u8>, (Vec<u8>, u32)>,
     cmake: bool,
 }
 
@@ -239,11 +242,26 @@ impl<'a> Maker<'a> {
             .collect();
         let made =
             |name: &[u8]| failed.contains(name) || !facts.writes(&resolver.path(name)).is_empty();
-        let (always, names) = (rules.always(&made), rules.names(&made));
-        let is_rules = |path: &Vec<u8>| depfiles.files.iter().any(|file| file.path == *path);
+        let (always, names) = (rules.always(made), rules.names(made));
+        let only_rules: HashSet<&[u8]> =
+            depfiles.files.iter().map(|file| file.path.as_slice()).collect();
+        let is_rules = |path: &Vec<u8>| only_rules.contains(path.as_slice());
         let makefiles = rules.makefiles.iter().map(|name| resolver.path(name));
-        let makefiles =
+        let makefiles: HashSet<Vec<u8>> =
             makefiles.filter(|path| !is_rules(path) && !depfiles::has_usual_name(path)).collect();
+        let mut named: HashMap<Vec<u8>, (Vec<u8>, u32)> = HashMap::new();
+        for name in &rules.makefiles {
+            let path = resolver.path(name);
+            if depfiles::has_usual_name(&path) {
+                continue;
+            }
+            // One that can't be read only lacks lines.
+            for (target, line) in places::lines(&files::read(&path).unwrap_or_default()) {
+                if rules.targets.contains_key(target) {
+                    named.entry(target.to_vec()).or_insert_with(|| (name.clone(), line));
+                }
+            }
+        }
         let cmake = rules.targets.contains_key(b"cmake_force".as_slice());
         let first = rules.makefiles.first().filter(|_| cmake);
         let generated = first.map(|name| cmake::generated(name, |name| resolver.path(name)));
@@ -260,6 +278,7 @@ impl<'a> Maker<'a> {
             suffix,
             generated,
             makefiles,
+            named,
             cmake,
         }
     }
@@ -396,11 +415,11 @@ impl<'a> Maker<'a> {
         let flavour = if self.cmake { Flavour::Cmake } else { Flavour::Make };
         let recipe = group.recipe();
         let from = recipe.and_then(|recipe| Some((recipe.file.as_ref()?, recipe.line)));
-        let place = match (from, self.description.rules.makefiles.first()) {
-            (Some((file, line)), _) => Some((file, line)),
-            // A rule that comes with make, or one without a recipe.
-            (None, first) => first.map(|first| (first, 0)),
-        };
+        // A rule that comes with make, or one without a recipe.
+        let named = || group.names.iter().find_map(|name| self.named.get(*name));
+        let named = || named().map(|(file, line)| (file, *line));
+        let first = || self.description.rules.makefiles.first().map(|first| (first, 0));
+        let place = from.or_else(named).or_else(first);
         let place = place.map(|(file, line)| {
             let file = shown(&self.path(file), self.context.workspace);
             Place { file, line, column: 0 }

@@ -4,7 +4,7 @@ use super::assign::Assignment;
 use super::database;
 use super::description::{Description, Facts};
 use super::flags::meaning;
-use super::history::{self, Past, Runs, variable};
+use super::history::{self, Past, Purpose, Runs, variable};
 use super::query::{Answer, Environment, Query, QueryError};
 use super::{FLAGS, LEVEL, MARK, PROBE};
 use crate::adapter::{Assign, Context};
@@ -96,7 +96,7 @@ pub(super) fn load(
             let Some(description) = descriptions.get_mut(&asked.key) else { continue };
             let answer = answer.map_err(|error| failed(asked.run, &error))?;
             let database = database::parse(&answer.text);
-            check(asked.run, &answer, &database, context)?;
+            check(recording, asked.run, &answer, &database, context)?;
             description.rules.join(database);
             let base = query.environment.clone();
             environments.insert(asked.run.id, Known { base, recipes: answer.environments });
@@ -273,6 +273,7 @@ fn failed(run: &Past<'_>, error: &dyn std::fmt::Display) -> Error {
 
 /// Tells what is wrong with an answer.
 fn check(
+    recording: &Recording,
     run: &Past<'_>,
     answer: &Answer,
     database: &database::Database,
@@ -299,6 +300,16 @@ fn check(
         return Err(failed(run, &complaint()));
     }
     if answer.status == Some(2) && answer.errors.contains("Stop.") {
+        let worked_for =
+            |child: &ProcessId| match run.purpose(&recording.processes[child.0 as usize]) {
+                Purpose::Target(name) => Some(name),
+                _ => None,
+            };
+        let mut worked_for = run.children.iter().filter_map(worked_for).peekable();
+        let is_known = |name| database.files.iter().any(|file| file.name == name && file.is_target);
+        if worked_for.peek().is_some() && !worked_for.any(is_known) {
+            return Err(failed(run, &complaint()));
+        }
         (context.warn)(format!(
             "{directory}: make stopped when it was asked what its targets depend on, so some of it \
              may be missing: {}",

@@ -14,6 +14,7 @@ mod flags;
 mod history;
 mod load;
 mod names;
+mod places;
 mod query;
 mod recipes;
 mod rules;

@@ -193,7 +193,7 @@ int main(void) { return 0; }
     assert_eq!(saved.inputs("lib.a"), set(&["x.o", "y.o"]));
     assert_eq!(saved.inputs("all"), set(&["double", "g1", "lib.a", "p.tab.h", "prog", "st1"]));
     assert_eq!(saved.inputs("prog"), set(&["prog.c"]));
-    assert_eq!(saved.place("prog"), "Makefile");
+    assert_eq!(saved.place("prog"), "Makefile:9");
     assert_eq!(saved.place("st1"), "Makefile:5");
 }
 
@@ -352,6 +352,16 @@ x: in ; cp in x
     for part in ["/work: make can't be asked", "Makefile says `override SHELL`", "--adapter none"] {
         assert!(audit.end.stderr.contains(part), "{}", audit.end.show());
     }
+}
+
+#[test]
+fn a_makefile_that_is_broken_by_now_is_an_error() {
+    let project = Project::new(PLAIN);
+    project.audit(&["make"]).expect(0, &[]);
+    project.write("Makefile", "ifdef\n");
+    let audit = project.check(&[]);
+    assert_eq!(audit.end.code, Some(2), "{}", audit.end.show());
+    assert!(audit.end.stderr.contains("make can't be asked"), "{}", audit.end.show());
 }
 
 #[test]

@@ -3,4 +3,5 @@
 
 mod database;
 mod flags;
+mod places;
 mod recipes;
