@@ -148,3 +148,34 @@ fn what_people_accepted_stays_as_they_wrote_it() {
     project.airtight(&["baseline", "prune"]).code(0);
     assert_eq!(project.read("airtight-baseline.toml").trim_end(), accepted.trim_end());
 }
+
+#[test]
+fn only_an_accepted_entry_lets_results_be_published() {
+    let project = Project::new(
+        "\
+-- Makefile --
+all: b.txt
+a.txt: ; cat secret > $@
+b.txt: a.txt ; cat a.txt > $@
+-- secret --
+",
+    );
+    let accepted = "[[accepted]]\nrule = \"R001\"\npath = \"secret\"\nreason = \"never changes\"\n";
+    let uncacheable = |audit: &Audit| -> Vec<bool> {
+        let actions = audit.report["build"]["actions"].as_array().expect("a list");
+        let of = |name: &str| actions.iter().find(|action| action["name"] == name);
+        ["a.txt", "b.txt"]
+            .map(|name| {
+                !of(name).expect(name)["uncacheable"].as_array().expect("a list").is_empty()
+            })
+            .to_vec()
+    };
+    project.write("airtight-baseline.toml", accepted);
+    let audit = project.audit(&["make"]);
+    audit.expect(0, &[]);
+    assert_eq!(uncacheable(&audit), [true, true]);
+    project.write("airtight-baseline.toml", format!("{accepted}cacheable = true\n"));
+    let audit = project.check(&[]);
+    audit.expect(0, &[]);
+    assert_eq!(uncacheable(&audit), [false, false]);
+}

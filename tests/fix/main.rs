@@ -1,5 +1,6 @@
 //! `airtight fix`, from outside: what it makes of build files, and that audits are content with it.
 
+#[allow(dead_code, reason = "the harness serves other tests too")]
 #[path = "../audit/support.rs"]
 mod support;
 
