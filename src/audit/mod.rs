@@ -52,12 +52,12 @@ impl Choice {
     /// The adapters to use.
     pub(crate) fn adapters(self) -> Vec<Box<dyn Adapter>> {
         let name = self.to_possible_value().map(|value| value.get_name().to_owned());
-        let wanted = |adapter: &Box<dyn Adapter>| match self {
+        let wanted = |called: &str| match self {
             Choice::Auto => true,
             Choice::None => false,
-            Choice::Make | Choice::Ninja => name.as_deref() == Some(adapter.name()),
+            Choice::Make | Choice::Ninja => name.as_deref() == Some(called),
         };
-        adapter::all().into_iter().filter(wanted).collect()
+        adapter::all().into_iter().filter(|adapter| wanted(adapter.name())).collect()
     }
 }
 

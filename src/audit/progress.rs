@@ -64,10 +64,10 @@ impl<'a> Progress<'a> {
 
     fn count(&mut self, event: &Event<'_>) {
         match *event {
-            Event::Image(process, image) => {
-                if self.adapters.iter().any(|a| a.is_run(&self.recording, image)) {
-                    self.tools.insert(process);
-                }
+            Event::Image(process, image)
+                if self.adapters.iter().any(|a| a.is_run(&self.recording, image)) =>
+            {
+                self.tools.insert(process);
             }
             Event::Exit(process, ..) => {
                 let process = self.recording.processes.get(process.0 as usize);

@@ -16,7 +16,8 @@ fn proof(audit: &Audit, (rule, action, path): (&str, &str, &str)) -> (String, St
 }
 
 /// Size, permissions, content and times of everything below a directory but the saved audit.
-type State = BTreeMap<String, (u64, u32, [i64; 2], [i64; 2], Vec<u8>)>;
+type State = BTreeMap<String, Facts>;
+type Facts = (u64, u32, [i64; 2], [i64; 2], Vec<u8>);
 
 fn state(directory: &Path) -> State {
     let mut state = State::new();
@@ -57,7 +58,7 @@ fn make_proves_them_and_the_tree_stays_as_it_was() {
     let without = |state: &State| -> BTreeMap<String, _> {
         // Make and this test read the others in between; what was touched has all its times back.
         let sources = |name: &str| name.ends_with("other.h") || name.ends_with("gen.h");
-        let strip = |(name, value): (&String, &(u64, u32, [i64; 2], [i64; 2], Vec<u8>))| {
+        let strip = |(name, value): (&String, &Facts)| {
             let (size, mode, modified, accessed, content) = value.clone();
             let accessed = sources(name).then_some(accessed);
             (name.clone(), (size, mode, modified, accessed, content))
