@@ -3,11 +3,15 @@
 
 mod adopting;
 mod again;
+mod cmake;
+mod cmake_clean;
 mod command;
 mod confirm;
 mod containers;
 mod integrations;
 mod make;
+mod meson;
 mod ninja;
+mod projects;
 mod signals;
 mod support;

@@ -177,7 +177,10 @@ impl<'e, 'b> Order<'e, 'b> {
             }
             _ => {
                 found(self.point(run, RUN_START));
-                self.edges.actions_of(run).iter().for_each(|&id| found(end(id)));
+                // A name that joins others runs nothing, and may be of several runs at once.
+                let actions = self.edges.actions_of(run).iter();
+                let runs = |id: &&u32| self.edges.nature(**id) != Nature::Alias;
+                actions.filter(runs).for_each(|&id| found(end(id)));
                 for (stray, of) in (self.actions..).zip(&self.strays) {
                     if *of == Some(run) {
                         found(end(stray));

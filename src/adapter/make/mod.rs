@@ -68,8 +68,11 @@ impl Adapter for Make {
     }
 
     fn is_run(&self, recording: &Recording, image: &Image) -> bool {
-        is_make(recording.path(image.exe))
-            && !flags::Call::parse(image.argv.get(1..).unwrap_or_default()).informs
+        if !is_make(recording.path(image.exe)) {
+            return false;
+        }
+        let call = flags::Call::parse(image.argv.get(1..).unwrap_or_default());
+        !call.informs && !call.makefiles.iter().any(|name| is_of_compiler(name))
     }
 
     fn load(
@@ -91,6 +94,17 @@ impl Adapter for Make {
     ) -> Result<UpToDate, Error> {
         confirm::up_to_date(recording, graph, run, target)
     }
+}
+
+/// Whether a makefile is one that gcc writes to optimise at link time on several processors: a
+/// temporary `ccXXXXXX.mk`, gone at once. That make is a part of the link.
+fn is_of_compiler(makefile: &[u8]) -> bool {
+    use std::os::unix::ffi::OsStrExt as _;
+    let name = makefile.rsplit(|&byte| byte == b'/').next().unwrap_or(makefile);
+    let middle = name.strip_prefix(b"cc").and_then(|rest| rest.strip_suffix(b".mk"));
+    makefile.starts_with(b"/")
+        && middle.is_some_and(|middle| middle.len() == 6)
+        && !std::path::Path::new(OsStr::from_bytes(makefile)).exists()
 }
 
 /// Whether a program is make by its name: `make`, `gmake`, `gnumake`, `remake`, with a version.
