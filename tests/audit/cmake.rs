@@ -124,16 +124,17 @@ add_custom_target(both ALL DEPENDS a.txt b.txt)
     );
 }
 
+/// In makefiles there is no way to declare it, and whenever it is made anew the reader runs.
 #[test]
 fn a_file_that_nobody_declares_is_made_and_read() {
-    expect(
-        r#"project(p NONE)
+    let list = r#"project(p NONE)
 add_custom_command(OUTPUT main.txt COMMAND echo 1 > main.txt COMMAND echo 2 > beside.txt)
 add_custom_command(OUTPUT user.txt DEPENDS main.txt COMMAND cat main.txt beside.txt > user.txt)
 add_custom_target(user ALL DEPENDS user.txt)
-"#,
-        &[("R005", "build/user.txt", "build/beside.txt")],
-    );
+"#;
+    build(&configured("Ninja", list, &[]))
+        .expect(120, &[("R005", "build/user.txt", "build/beside.txt")]);
+    build(&configured("Unix Makefiles", list, &[])).expect(0, &[]);
 }
 
 #[test]

@@ -176,20 +176,6 @@ custom_target('made', output: ['made.txt', 'never.txt'], build_by_default: true,
     );
 }
 
-#[test]
-fn a_target_writes_into_the_source_tree() {
-    expect(
-        "-- meson.build --
-project('p')
-custom_target('stamp', input: 'stamp.in', output: 'stamp.txt', build_by_default: true,
-  command: ['tee', '@OUTPUT@', meson.current_source_dir() / 'version.txt'], feed: true)
--- stamp.in --
-1
-",
-        &[("W001", "build/stamp.txt", "version.txt")],
-    );
-}
-
 /// The second build reads what the first one made later.
 #[test]
 fn a_target_reads_what_is_made_of_its_own_result() {

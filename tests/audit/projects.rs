@@ -27,35 +27,12 @@ fn lua_with_make() {
 }
 
 #[test]
-fn expat_with_autotools() {
-    let project = project("expat");
-    project.prepare(&["autoreconf", "-fi", "expat"]).prepare(&[
-        "sh",
-        "-c",
-        "cd expat && ./configure --without-docbook",
-    ]);
-    project.audit(&["make", "-C", "expat", "-j2"]).expect(0, &[]);
-}
-
-#[test]
 fn expat_with_cmake() {
     for generator in GENERATORS {
         let project = project("expat");
         project.prepare(&["cmake", "-G", generator, "-S", "expat", "-B", "build"]);
         project.audit(&["cmake", "--build", "build", "-j2"]).expect(0, &[]);
     }
-}
-
-#[test]
-fn jq_with_autotools() {
-    let project = project("jq");
-    let options = "--with-oniguruma=no --disable-docs --disable-maintainer-mode";
-    project.prepare(&["autoreconf", "-fi"]).prepare(&[
-        "sh",
-        "-c",
-        &format!("./configure {options}"),
-    ]);
-    project.audit(&["make", "-j2"]).expect(0, &[]);
 }
 
 #[test]

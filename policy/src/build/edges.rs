@@ -91,6 +91,14 @@ impl<'b> Edges<'b> {
         self.action(id).map_or(Nature::Always, |action| action.nature)
     }
 
+    /// Where the actions of a run work, else where the tool was started (`-C` leads elsewhere).
+    pub(super) fn directory(&self, run: u32) -> &'b [u8] {
+        let first = self.actions_of(run).first().and_then(|&id| self.action(id));
+        let run =
+            self.graph.runs.get(run as usize).map_or(b"".as_slice(), |run| self.path(run.cwd));
+        first.map(|action| self.path(action.cwd)).filter(|cwd| !cwd.is_empty()).unwrap_or(run)
+    }
+
     /// The inputs of an action that are paths.
     pub(super) fn inputs(&self, id: u32) -> impl Iterator<Item = (PathId, Via)> + use<'b> {
         let most = self.graph.paths.len();

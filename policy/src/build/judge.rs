@@ -101,13 +101,17 @@ fn names(build: &Build, parts: &Parts<'_>) -> Vec<(String, Option<Place>)> {
 fn apart(build: &Build, edges: &Edges<'_>) -> Vec<bool> {
     let runs = &build.graph.runs;
     let apart = |run: u32| {
-        let cwd = edges.path(runs[run as usize].cwd);
+        let cwd = edges.directory(run);
         let around = below(cwd, &build.workspace).is_some_and(|rest| !rest.is_empty());
         let (mut here, mut there) = (0u64, 0u64);
         let actions = edges.actions_of(run).iter().filter(|_| around);
         for &id in actions.filter(|&&id| edges.nature(id) == Nature::Normal) {
             for (path, _) in edges.inputs(id).filter(|(path, _)| edges.makers(*path).is_empty()) {
                 let path = edges.path(path);
+                // What CMake makes for its makefiles is no source.
+                if below(path, cwd).is_some_and(|rest| rest.starts_with(b"CMakeFiles/")) {
+                    continue;
+                }
                 if below(path, cwd).is_some() {
                     here += 1;
                 } else if below(path, &build.workspace).is_some() {

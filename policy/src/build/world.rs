@@ -476,7 +476,9 @@ impl Neighbours for Member<'_, '_, '_> {
     }
 
     fn written(&self, path: &[u8], change: Change) -> Option<Hit> {
-        if change.directory || !change.content || self.role == Role::Configure {
+        // What is written to a device is kept nowhere.
+        let device = path.starts_with(b"/dev/");
+        if change.directory || !change.content || device || self.role == Role::Configure {
             return None;
         }
         if change.stays {
@@ -507,7 +509,8 @@ impl Neighbours for Member<'_, '_, '_> {
             let producer = self.world.producer(user, order, Part::Input);
             return Some(Hit::with(Rule::W005, producer));
         }
-        if self.among_sources(path) {
+        // What runs in every build, as to install does, writes where it is told to.
+        if self.role == Role::Normal && self.among_sources(path) {
             return Some(Hit::of(rule));
         }
         let action = self.world.edges.action(self.slot);
