@@ -580,6 +580,62 @@ fn runs_of_a_script_follow_each_other() {
 }
 
 #[test]
+fn what_did_not_run_ties_no_runs_together() {
+    let found = |lib_reads: &str, bin_reads: &str| {
+        let mut scene = Scene::new();
+        let all = scene.rule(&["all-recursive"], &[]);
+        scene.change(all, |action| action.nature = Nature::Always);
+        scene.does(all, |_| {});
+        for (dir, reads) in [("/ws/lib", lib_reads), ("/ws/bin", bin_reads)] {
+            let run = scene.run(dir, all);
+            // Both know how the description is made anew, and how all is installed.
+            let status = scene.rule_of(run, dir, &["/ws/config.status"], &["/ws/configure"]);
+            let configure = scene.rule_of(run, dir, &["/ws/configure"], &["/ws/configure.ac"]);
+            for id in [status, configure] {
+                scene.change(id, |action| action.nature = Nature::Configure);
+            }
+            let install = scene.rule_of(run, dir, &["install"], &["/ws/lib/x.a", "/ws/bin/x.a"]);
+            scene.change(install, |action| action.nature = Nature::Always);
+            let o = scene.rule_of(run, dir, &["x.o"], &["x.c"]);
+            let a = scene.rule_of(run, dir, &["x.a"], &["x.o"]);
+            scene.does(o, |w| {
+                w.create(&format!("{dir}/x.o")).create(&format!("{dir}/.libs/x.o"));
+            });
+            scene.does(a, |w| {
+                w.read(&format!("{dir}/.libs/x.o")).read(reads).create(&format!("{dir}/x.a"));
+            });
+            scene.ends(scene.graph.run(run).process, Exit::Code(0));
+        }
+        scene.found()
+    };
+    assert_eq!(found("lib/x.o", "bin/x.o"), [""; 0]);
+    // The second directory is built after the first, and never the other way round.
+    assert_eq!(found("lib/x.o", "lib/x.a"), ["R002 bin/x.a lib/x.a"]);
+    assert_eq!(found("bin/x.a", "bin/x.o"), ["R004 lib/x.a bin/x.a"]);
+}
+
+#[test]
+fn what_did_not_have_to_run_is_still_made_first() {
+    let mut scene = Scene::new();
+    let sub = scene.rule(&["sub"], &[]);
+    scene.change(sub, |action| action.nature = Nature::Always);
+    let prog = scene.rule(&["prog"], &["sub"]);
+    let other = scene.rule(&["other"], &["o.c"]);
+    scene.does(sub, |_| {});
+    let run = scene.run("/ws/sub", sub);
+    scene.rule_of(run, "/ws/sub", &["lib.a"], &["l.c"]);
+    scene.ends(scene.graph.run(run).process, Exit::Code(0));
+    scene.does(prog, |w| {
+        w.read("sub/lib.a").create("prog");
+    });
+    scene.finds(&[]);
+    scene.does(other, |w| {
+        w.read("sub/lib.a").create("other");
+    });
+    scene.finds(&["R003 other sub/lib.a"]);
+}
+
+#[test]
 fn what_the_script_makes_is_a_source() {
     let mut scene = Scene::new();
     scene.does(ActionId(0), |w| {

@@ -43,7 +43,8 @@ pub fn judge(
     let mut parts = Parts::new(build, recording);
     let deeds = Deeds::new(&mut parts);
     let strays = parts.strays.iter().map(|(_, run)| *run).collect();
-    let order = Order::new(&edges, strays);
+    let ran = (0..parts.actions).map(|slot| !parts.processes(slot).is_empty()).collect();
+    let order = Order::new(&edges, strays, ran);
     let names = names(build, &parts);
     let exits: Vec<Option<Exit>> = (0..parts.tools()).map(|slot| parts.exit(slot)).collect();
     let world = World {

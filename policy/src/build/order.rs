@@ -3,11 +3,14 @@
 //! Each action has two points, its start and its end. An action starts after the ends of all that
 //! it depends on; what only a depfile knows does not count, since in a clean build there is none.
 //! The runs of a build tool lie between the start and the end of the action that started them, and
-//! what makes the build description itself comes before the rest of its run.
+//! what makes the build description itself comes before the rest of its run. A run waits for what
+//! it really ran only: a description has far more than one run asks for, and what several runs
+//! could make must not tie them to each other.
 
 use super::edges::Edges;
 use super::graph::{Nature, Via};
 use super::parts::Slot;
+use airtight_recording::PathId;
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -35,14 +38,20 @@ pub(super) struct Order<'e, 'b> {
     edges: &'e Edges<'b>,
     /// The run that each tree of processes that belongs to nobody was started by.
     strays: Vec<Option<u32>>,
+    /// Which actions ran.
+    ran: Vec<bool>,
     actions: u32,
     kept: RefCell<FxHashMap<u32, Rc<[u64]>>>,
 }
 
 impl<'e, 'b> Order<'e, 'b> {
-    pub(super) fn new(edges: &'e Edges<'b>, strays: Vec<Option<u32>>) -> Order<'e, 'b> {
+    pub(super) fn new(
+        edges: &'e Edges<'b>,
+        strays: Vec<Option<u32>>,
+        ran: Vec<bool>,
+    ) -> Order<'e, 'b> {
         let actions = edges.graph.actions.len() as u32;
-        Order { edges, strays, actions, kept: RefCell::default() }
+        Order { edges, strays, ran, actions, kept: RefCell::default() }
     }
 
     /// The run that a slot belongs to.
@@ -59,10 +68,10 @@ impl<'e, 'b> Order<'e, 'b> {
             Relation::Within
         } else if self.contains(other, own) {
             Relation::Around
-        } else if self.before(own, other) {
-            Relation::After
         } else if self.before(other, own) {
             Relation::Before
+        } else if self.before(own, other) {
+            Relation::After
         } else {
             Relation::Unordered
         }
@@ -89,8 +98,18 @@ impl<'e, 'b> Order<'e, 'b> {
 
     /// Whether `first` always ends before `second` begins.
     pub(super) fn before(&self, first: Slot, second: Slot) -> bool {
-        let node = end(first) as usize;
-        self.ancestors(second).get(node / 64).is_some_and(|word| word >> (node % 64) & 1 == 1)
+        let ancestors = self.ancestors(second);
+        let has = |node: u32| {
+            ancestors.get(node as usize / 64).is_some_and(|word| word >> (node % 64) & 1 == 1)
+        };
+        // What did not have to run is as it should be when its run has ended.
+        let idle = || self.run(first).filter(|_| !self.ran(first));
+        has(end(first)) || idle().is_some_and(|run| has(self.point(run, RUN_END)))
+    }
+
+    /// Whether a slot ran itself, or a tool that did.
+    fn ran(&self, slot: Slot) -> bool {
+        self.ran.get(slot as usize).is_none_or(|&ran| ran) || !self.edges.runs_of(slot).is_empty()
     }
 
     /// All points before the start of `slot`, as bits.
@@ -149,11 +168,27 @@ impl<'e, 'b> Order<'e, 'b> {
         }
         for (path, via) in self.edges.inputs(slot) {
             if via != Via::Depfile {
-                self.edges.makers(path).iter().filter(|&&maker| maker != slot).for_each(|&maker| {
-                    found(end(maker));
-                });
+                let makers = self.made_first(slot, path);
+                makers.filter(|&maker| maker != slot).for_each(|maker| found(end(maker)));
             }
         }
+    }
+
+    /// The actions that make an input of `slot` before it begins. A tool knows no rules but its
+    /// own: when each of several runs has one for a file (automake's for `config.status`), theirs
+    /// is the one in the same run, else one that was read in the same directory.
+    fn made_first(&self, slot: Slot, path: PathId) -> impl Iterator<Item = u32> {
+        let makers = self.edges.makers(path);
+        let cwd = move |id: u32| self.edges.action(id).map(|action| action.cwd);
+        let same_run = move |maker: &u32| self.run(*maker) == self.run(slot);
+        let same_cwd = move |maker: &u32| cwd(*maker) == cwd(slot);
+        let (by_run, by_cwd) = (makers.iter().any(same_run), makers.iter().any(same_cwd));
+        let own = move |maker: &u32| match (by_run, by_cwd) {
+            (true, _) => same_run(maker),
+            (false, true) => same_cwd(maker),
+            (false, false) => true,
+        };
+        makers.iter().copied().filter(own)
     }
 
     fn before_run(&self, run: u32, point: u32, found: &mut dyn FnMut(u32)) {
@@ -172,15 +207,14 @@ impl<'e, 'b> Order<'e, 'b> {
             RUN_READY => {
                 found(self.point(run, RUN_START));
                 let actions = self.edges.actions_of(run).iter();
-                let makes = |id: &&u32| self.edges.nature(**id) == Nature::Configure;
+                let makes =
+                    |id: &&u32| self.edges.nature(**id) == Nature::Configure && self.ran(**id);
                 actions.filter(makes).for_each(|&id| found(end(id)));
             }
             _ => {
                 found(self.point(run, RUN_START));
-                // A name that joins others runs nothing, and may be of several runs at once.
                 let actions = self.edges.actions_of(run).iter();
-                let runs = |id: &&u32| self.edges.nature(**id) != Nature::Alias;
-                actions.filter(runs).for_each(|&id| found(end(id)));
+                actions.filter(|&&id| self.ran(id)).for_each(|&id| found(end(id)));
                 for (stray, of) in (self.actions..).zip(&self.strays) {
                     if *of == Some(run) {
                         found(end(stray));
