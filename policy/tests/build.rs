@@ -355,6 +355,9 @@ fn a_build_apart_from_its_sources() {
         w.read("src/b.c").create("out/b.o").create("out/b.lst").create("src/b.log");
     });
     scene.finds(&["W001 out/b.o src/b.log"]);
+    // `-C out`: the tool is started elsewhere.
+    scene.graph.runs[1].cwd = scene.graph.paths.intern(b"/ws");
+    scene.finds(&["W001 out/b.o src/b.log"]);
 }
 
 #[test]

@@ -106,6 +106,22 @@ int main(void) { return ONE - 1; }
 }
 
 #[test]
+fn a_target_writes_among_the_sources() {
+    let project = configured(
+        r#"-- meson.build --
+project('p')
+custom_target('stamp', input: 'stamp.in', output: 'stamp.txt', build_by_default: true,
+  command: ['sh', '-c', 'cp "$1" "$2"; echo 1 > "$3/version.txt"', 'sh', '@INPUT@', '@OUTPUT@',
+    meson.current_source_dir()])
+-- stamp.in --
+"#,
+        &[],
+    );
+    let expected = [("W001", "build/stamp.txt", "version.txt")];
+    project.audit(&["ninja", "-C", "build"]).expect(120, &expected);
+}
+
+#[test]
 fn two_targets_write_one_file() {
     expect(
         "-- meson.build --

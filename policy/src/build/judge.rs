@@ -125,14 +125,13 @@ fn apart(build: &Build, edges: &Edges<'_>) -> Vec<bool> {
     (0..runs.len() as u32).map(apart).collect()
 }
 
-/// The directories in which something is built: where a run stands that has more to do than to
-/// call others.
+/// The directories in which something is built: where a run works that has more to do than to call
+/// others.
 fn places<'b>(edges: &Edges<'b>) -> Vec<&'b [u8]> {
     let builds =
         |&run: &u32| edges.actions_of(run).iter().any(|&id| edges.nature(id) == Nature::Normal);
     let runs = (0..edges.graph.runs.len() as u32).filter(builds);
-    let mut places: Vec<&[u8]> =
-        runs.map(|run| edges.path(edges.graph.runs[run as usize].cwd)).collect();
+    let mut places: Vec<&[u8]> = runs.map(|run| edges.directory(run)).collect();
     places.sort_unstable();
     places.dedup();
     places
