@@ -951,4 +951,43 @@ fn caches_of_compilers_hide_what_an_action_reads() {
         w.create("a.o");
     });
     scene.finds(&["I004 a.o ccache"]);
+
+    // What a cache does with its own files is nothing of the build's, nor is what it lets a
+    // compiler do with them. What it does in the workspace is.
+    let mut scene = Scene::new();
+    let objects = ["a", "b"].map(|name| {
+        scene.rule(&[&format!("{name}.o"), &format!("/out/{name}.s")], &[&format!("{name}.c")])
+    });
+    for (action, name) in objects.into_iter().zip(["a", "b"]) {
+        let entry = format!("/home/me/.cache/ccache/{name}");
+        let source = format!("/tmp/ccache/{name}.i");
+        scene.does_as(action, "/usr/bin/ccache", Exit::Code(0), |w| {
+            w.read("/home/me/.ccacherc").read(&entry).read("x.h").truncate("shared.log");
+            w.truncate("/home/me/.cache/ccache/stats").stat("/home/me/.cache/ccache/tmp/.cleaned");
+            w.create("/home/me/.cache/ccache/tmp/.cleaned").create("/tmp/ccache/lock");
+            w.unlink("/tmp/ccache/lock").create(&source).chmod(&entry);
+            let (id, scene) = (w.id, w.scene());
+            let child = scene.process(Some(id), Owner::Action(action), "/usr/bin/cc", &["cc"]);
+            let mut cc = scene.worker(child);
+            cc.truncate(&source).read(&source).read("/home/me/y.h").create("/tmp/cc.log");
+            scene.ends(child, Exit::Code(0));
+            scene.worker(id).create(&format!("{name}.o")).create(&format!("/out/{name}.s"));
+        });
+    }
+    let reads = scene.rule(&["c"], &["d"]);
+    scene.does(reads, |w| {
+        w.read("d").read("/out/a.s").create("c");
+    });
+    scene.finds(&[
+        "R001 a.o x.h",
+        "R001 b.o x.h",
+        "R003 c /out/a.s",
+        "R010 a.o /home/me/y.h",
+        "R010 b.o /home/me/y.h",
+        "W003 b.o /tmp/cc.log",
+        "W003 b.o shared.log",
+        "W007 a.o /tmp/cc.log",
+        "I004 a.o ccache",
+        "I004 b.o ccache",
+    ]);
 }

@@ -128,6 +128,22 @@ build sub/a.o: cc sub/a.c
     );
 }
 
+/// A shell that is called ccache, with files of its own in the home directory.
+#[test]
+fn the_files_of_a_compiler_cache_are_its_own() {
+    let project = project(
+        "-- build.ninja --
+include rules.ninja
+build out: sh in | ccache
+  sh = ./ccache -c 'read x < in; read x < $$HOME/entry; echo $$x > $$HOME/stats; echo $$x > out'
+-- in --
+1
+",
+    );
+    project.prepare(&["cp", "/bin/sh", "ccache"]).prepare(&["cp", "in", "../home/entry"]);
+    project.audit(&["ninja"]).expect(0, &[("I004", "out", "")]);
+}
+
 #[test]
 fn a_header_known_from_a_depfile_alone_is_a_race() {
     let files = "-- build.ninja --

@@ -15,6 +15,7 @@ mod judge;
 mod order;
 mod parts;
 mod text;
+mod understood;
 mod verdict;
 mod world;
 

@@ -2,8 +2,8 @@
 
 use super::Build;
 use super::attribution::Owner;
-use crate::name::{components, file_name, parent};
-use airtight_recording::{Access, Exit, Image, Kind, PathId, Paths, Process, ProcessId, Recording};
+use super::understood::Understood;
+use airtight_recording::{Access, Exit, Image, PathId, Paths, Process, ProcessId, Recording};
 
 /// Who does something in a build, as a dense number: the actions of the graph, then the trees of
 /// processes that belong to nobody, then all build tools together, and last what works for them
@@ -124,7 +124,7 @@ impl<'a> Parts<'a> {
             };
         }
         let spans = Lists::new(recording.processes.len(), spans.iter().copied());
-        let understood = Understood::new(recording);
+        let understood = Understood::new(build, recording);
         let slots = tools as usize + 2;
         let slot_of = |access: &Access| match understood.is(access) {
             true => None,
@@ -294,62 +294,4 @@ impl Cutter<'_> {
         let &(mark, own) = self.scratch.processes.get(id.0 as usize)?;
         (mark == self.scratch.mark).then_some(own)
     }
-}
-
-/// What tools are known to do beside their work, and what nothing depends on.
-struct Understood {
-    /// Python's compiled modules, by number of path.
-    python: Vec<bool>,
-    /// When each process was git.
-    git: Vec<(u64, u64)>,
-    /// Below a `.git`, by number of path.
-    dot_git: Vec<bool>,
-}
-
-impl Understood {
-    fn new(recording: &Recording) -> Understood {
-        let any_git = recording.paths.iter().any(|(_, path)| is_git(path));
-        let mut git = vec![(u64::MAX, 0); if any_git { recording.processes.len() } else { 0 }];
-        for (id, process) in recording.processes.iter().enumerate().take(git.len()) {
-            let above = process.parent.and_then(|parent| git.get(parent.0 as usize));
-            if above.is_some_and(|&(from, to)| from <= process.start && process.start < to) {
-                git[id] = (0, u64::MAX);
-            }
-            for image in &process.images {
-                let known = (image.exe.0 as usize) < recording.paths.len();
-                if known && is_git(recording.paths.get(image.exe)) {
-                    git[id] = (git[id].0.min(image.seq), u64::MAX);
-                } else if git[id].1 == u64::MAX {
-                    git[id].1 = image.seq;
-                }
-            }
-        }
-        let python = |path: &[u8]| {
-            path.ends_with(b".pyc") || components(path).any(|part| part == b"__pycache__")
-        };
-        let dot_git = |path: &[u8]| any_git && components(path).any(|part| part == b".git");
-        let paths = || recording.paths.iter().map(|(_, path)| path);
-        Understood {
-            python: paths().map(python).collect(),
-            git,
-            dot_git: paths().map(dot_git).collect(),
-        }
-    }
-
-    fn is(&self, access: &Access) -> bool {
-        let path = access.path.0 as usize;
-        if self.python.get(path).copied().unwrap_or_default() {
-            return true;
-        }
-        let git = self.git.get(access.process.0 as usize);
-        git.is_some_and(|&(from, to)| from <= access.first && access.first < to)
-            && (!matches!(access.kind, Kind::Write | Kind::Delete)
-                || self.dot_git.get(path).copied().unwrap_or_default())
-    }
-}
-
-/// Whether a program is git or one of its parts.
-fn is_git(exe: &[u8]) -> bool {
-    let name = file_name(exe);
-    name == b"git" || parent(exe).is_some_and(|directory| file_name(directory) == b"git-core")
 }

@@ -73,7 +73,7 @@ that compare two runs, not by a single action.",
 use crate::judge::Case;
 use crate::name::file_name;
 use crate::scopes::Scope;
-use airtight_recording::{Completeness, HostKind, Reason, ReasonCode, Stamp};
+use airtight_recording::{Completeness, HostKind, Image, Reason, ReasonCode, Stamp};
 
 /// Compiler caches and distributors, with the variable that switches them off.
 const COMPILER_CACHES: [(&str, Option<&str>); 5] = [
@@ -83,6 +83,16 @@ const COMPILER_CACHES: [(&str, Option<&str>); 5] = [
     ("icecc", None),
     ("buildcache", Some("BUILDCACHE_DISABLE")),
 ];
+
+/// The compiler cache or distributor that a program is, with the variable that switches it off.
+pub(crate) fn compiler_cache(
+    exe: &[u8],
+    image: &Image,
+) -> Option<(&'static str, Option<&'static str>)> {
+    let named = image.argv.first().map(|arg| file_name(arg)).unwrap_or_default();
+    let names = [file_name(exe), named];
+    COMPILER_CACHES.iter().copied().find(|(name, _)| names.contains(&name.as_bytes()))
+}
 
 pub(crate) fn check(case: &mut Case<'_>) {
     if !case.judge.neighbours.whole() {
@@ -144,14 +154,10 @@ fn caches(case: &mut Case<'_>) {
     let mut seen: Vec<&str> = Vec::new();
     for process in &case.tree.recording.processes {
         for image in &process.images {
-            let exe = file_name(case.tree.path(image.exe));
-            let named = image.argv.first().map(|arg| file_name(arg)).unwrap_or_default();
-            let cache = COMPILER_CACHES.iter().find(|(name, switch)| {
-                [exe, named].contains(&name.as_bytes())
-                    && switch.is_none_or(|switch| !fixed.contains_key(switch))
-            });
-            if let Some((name, _)) = cache
-                && !seen.contains(name)
+            let cache = compiler_cache(case.tree.path(image.exe), image);
+            if let Some((name, switch)) = cache
+                && switch.is_none_or(|switch| !fixed.contains_key(switch))
+                && !seen.contains(&name)
             {
                 seen.push(name);
                 case.found_process(Rule::I004, name, process.id, image.seq);
