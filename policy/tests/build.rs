@@ -991,3 +991,48 @@ fn caches_of_compilers_hide_what_an_action_reads() {
         "I004 b.o ccache",
     ]);
 }
+
+#[test]
+fn a_failed_action_owes_its_depfile() {
+    let failed = |depfile: bool, exit: u8| {
+        let mut scene = Scene::new();
+        let late = scene.rule(&["late.h"], &[]);
+        let early = scene.rule(&["early.h"], &[]);
+        let absent = scene.rule(&["absent.h"], &[]);
+        let b = scene.rule(&["b.o"], &["b.c", "|early.h"]);
+        if depfile {
+            let path = scene.graph.paths.intern(b"/ws/b.o.d");
+            scene.change(b, |action| action.depfile = path);
+        }
+        scene.does(early, |w| {
+            w.create("early.h").create("beside.h");
+        });
+        scene.does_as(b, "/usr/bin/cc", Exit::Code(exit), |w| {
+            w.read("b.c").read("source.h").execs("tool").stat("local.h").read("early.h");
+            w.read("beside.h").read("late.h").absent("absent.h").create("b.o");
+        });
+        for (action, name) in [(late, "late.h"), (absent, "absent.h")] {
+            scene.does(action, |w| {
+                w.create(name);
+            });
+        }
+        scene
+    };
+    let all = [
+        "R003 b.o absent.h",
+        "R001 b.o source.h",
+        "R002 b.o early.h",
+        "R003 b.o late.h",
+        "R005 b.o beside.h",
+        "R006 b.o tool",
+        "R007 b.o local.h",
+    ];
+    failed(false, 1).finds(&all);
+    let owing = failed(true, 1);
+    owing.finds(&["R003 b.o absent.h", "R003 b.o late.h"]);
+    let told = owing.verdict().findings;
+    assert_eq!(told.iter().map(|f| f.missing_generated).collect::<Vec<_>>(), [true, false]);
+    // When it works, it is the depfile that must name them.
+    let works = failed(true, 0).found();
+    assert!(works.contains(&"R001 b.o source.h".to_owned()), "{works:?}");
+}

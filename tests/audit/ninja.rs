@@ -128,6 +128,19 @@ build sub/a.o: cc sub/a.c
     );
 }
 
+#[test]
+fn a_failed_compile_leaves_no_depfile_and_owes_none() {
+    let files = "-- build.ninja --
+include rules.ninja
+build a.o: cc a.c
+-- a.c --
+#include \"a.h\"
+-- a.h --
+#error not yet
+";
+    audit(files, 1, &[]);
+}
+
 /// A shell that is called ccache, with files of its own in the home directory.
 #[test]
 fn the_files_of_a_compiler_cache_are_its_own() {

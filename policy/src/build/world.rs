@@ -425,36 +425,19 @@ impl Neighbours for Member<'_, '_, '_> {
     }
 
     fn read(&self, path: &[u8]) -> Reading {
-        if !self.reads() {
-            return Reading::Settled;
+        if self.owes_depfile()
+            && self.reads()
+            && let Maker::Other(maker, relation) = self.maker(path)
+        {
+            if self.world.order.before(maker, self.slot) {
+                return Reading::Settled;
+            }
+            return Reading::Broken(match relation {
+                Relation::After => self.after(maker, path),
+                _ => self.unordered(maker, path, !self.world.declares(maker, path)),
+            });
         }
-        let (maker, relation) = match self.maker(path) {
-            Maker::Nobody => return Reading::Source,
-            Maker::Own => return Reading::Settled,
-            Maker::Other(maker, relation) => (maker, relation),
-        };
-        let stale = self.role == Role::Normal;
-        let declared = self.world.declares(maker, path);
-        Reading::Broken(match relation {
-            Relation::Before if !stale => return Reading::Settled,
-            _ if !declared && stale && relation != Relation::After => {
-                let action = self.world.edges.action(maker);
-                if action.is_some_and(|action| !action.closed) && self.closure.follows(maker, false)
-                {
-                    // In make a rule can't declare it, and whenever it changes the reader runs.
-                    return Reading::Settled;
-                }
-                let producer =
-                    self.world.producer(maker, order_of(relation), Part::UndeclaredOutput);
-                Hit::with(Rule::R005, producer)
-            }
-            Relation::Before => {
-                let producer = self.world.producer(maker, order_of(relation), Part::Output);
-                self.order_only(path, Hit::with(Rule::R002, producer))
-            }
-            Relation::After => self.after(maker, path),
-            _ => self.unordered(maker, path, false),
-        })
+        self.undeclared(path)
     }
 
     fn source(&self, path: &[u8], rule: Rule) -> Option<Hit> {
@@ -462,6 +445,7 @@ impl Neighbours for Member<'_, '_, '_> {
         match (self.role, rule) {
             (Role::Configure | Role::Stray | Role::Command, _) => None,
             (Role::Always, _) if stale => None,
+            _ if stale && self.owes_depfile() => None,
             // To compare with the result of the build before is common, and mostly harmless.
             (_, Rule::R008) => Some(Hit::of(rule).at_most(Severity::Note)),
             _ => Some(self.order_only(path, Hit::of(rule))),
@@ -469,7 +453,7 @@ impl Neighbours for Member<'_, '_, '_> {
     }
 
     fn absent(&self, path: &[u8], failed: bool) -> Option<Hit> {
-        match failed.then(|| self.read(path)) {
+        match failed.then(|| self.undeclared(path)) {
             Some(Reading::Broken(hit)) => Some(hit),
             _ => None,
         }
@@ -520,6 +504,48 @@ impl Neighbours for Member<'_, '_, '_> {
 }
 
 impl Member<'_, '_, '_> {
+    /// Whether this action failed before its depfile told what it depends on. It runs again
+    /// whatever changes, so only the order of what it read matters.
+    fn owes_depfile(&self) -> bool {
+        let action = self.world.edges.action(self.slot);
+        self.world.failed.get(self.slot as usize) == Some(&true)
+            && action.is_some_and(|action| !self.world.edges.path(action.depfile).is_empty())
+    }
+
+    /// What a read means of what neither the description nor a depfile names.
+    fn undeclared(&self, path: &[u8]) -> Reading {
+        if !self.reads() {
+            return Reading::Settled;
+        }
+        let (maker, relation) = match self.maker(path) {
+            Maker::Nobody => return Reading::Source,
+            Maker::Own => return Reading::Settled,
+            Maker::Other(maker, relation) => (maker, relation),
+        };
+        let stale = self.role == Role::Normal;
+        let declared = self.world.declares(maker, path);
+        Reading::Broken(match relation {
+            Relation::Before if !stale => return Reading::Settled,
+            _ if !declared && stale && relation != Relation::After => {
+                let action = self.world.edges.action(maker);
+                if action.is_some_and(|action| !action.closed) && self.closure.follows(maker, false)
+                {
+                    // In make a rule can't declare it, and whenever it changes the reader runs.
+                    return Reading::Settled;
+                }
+                let producer =
+                    self.world.producer(maker, order_of(relation), Part::UndeclaredOutput);
+                Hit::with(Rule::R005, producer)
+            }
+            Relation::Before => {
+                let producer = self.world.producer(maker, order_of(relation), Part::Output);
+                self.order_only(path, Hit::with(Rule::R002, producer))
+            }
+            Relation::After => self.after(maker, path),
+            _ => self.unordered(maker, path, false),
+        })
+    }
+
     /// Says of a finding that the graph knows the path, though not as it should.
     fn order_only(&self, path: &[u8], hit: Hit) -> Hit {
         let known = self.world.edges.find(path).is_some_and(|path| self.closure.knows(path));
