@@ -343,7 +343,10 @@ impl<'a> Case<'a> {
             .and(Roles::SIDE_EFFECT)
             .and(Roles::TEMPORARY)
             .and(Roles::ABOVE);
-        names.iter().any(|name| self.judge.declared.roles(name).any(any))
+        let judge = self.judge;
+        names
+            .iter()
+            .any(|name| judge.declared.roles(name).any(any) || judge.neighbours.covers(name, false))
     }
 
     /// Whether the tree made a hard link to the path.

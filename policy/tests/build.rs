@@ -1036,3 +1036,16 @@ fn a_failed_action_owes_its_depfile() {
     let works = failed(true, 0).found();
     assert!(works.contains(&"R001 b.o source.h".to_owned()), "{works:?}");
 }
+
+#[test]
+fn links_to_directories_are_no_inputs() {
+    compile(&["b.c", "src/b.inc"], |w| {
+        // The kernel on the way to something declared, and a compiler by itself.
+        w.follow("src", "real").readlink("src", "real").read_as("src/b.inc", "real/b.inc");
+        w.readlink("inc", "include").list("include");
+        w.readlink("lib", "other/lib").stat("b.c").read("/usr/include/stdio.h");
+        w.readlink("tree", "deep").follow("tree", "deep").read_as("tree/x.h", "deep/x.h");
+        w.readlink("out", "/usr/include");
+    })
+    .finds(&["R001 b.o deep/x.h", "R001 b.o lib", "R001 b.o out"]);
+}

@@ -158,6 +158,22 @@ build out: sh in | ccache
 }
 
 #[test]
+fn a_directory_may_be_a_link() {
+    let project = project(
+        "-- build.ninja --
+include rules.ninja
+build a.o: cc src/a.c
+-- real/a.c --
+#include \"a.h\"
+-- real/a.h --
+int a;
+",
+    );
+    project.prepare(&["ln", "-s", "real", "src"]);
+    project.audit(&["ninja"]).expect(0, &[]);
+}
+
+#[test]
 fn a_header_known_from_a_depfile_alone_is_a_race() {
     let files = "-- build.ninja --
 include rules.ninja

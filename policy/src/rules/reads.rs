@@ -145,6 +145,8 @@ or add it to `policy.scopes.toolchain`.",
 ];
 
 use crate::judge::Case;
+use crate::name::below;
+use crate::scopes::Scope;
 use crate::tree::{Fact, Facts, NEVER};
 use airtight_recording::{Kind, PathId};
 use rustc_hash::FxHashSet;
@@ -234,6 +236,10 @@ fn links(case: &mut Case<'_>, paths: &[(PathId, Facts)], found: &mut FxHashSet<P
         }
     }
     let mut open: Vec<PathId> = open.into_iter().collect();
+    if case.judge.neighbours.whole() {
+        // Compilers ask for the text of each directory on the way to their arguments.
+        open.retain(|&id| !leads_to_directory(case, id));
+    }
     open.sort_unstable();
     for id in open {
         if let Some(hit) = case.read_hit(id, Kind::Link, false, false) {
@@ -242,6 +248,18 @@ fn links(case: &mut Case<'_>, paths: &[(PathId, Facts)], found: &mut FxHashSet<P
             found.insert(id);
         }
     }
+}
+
+/// Whether a link leads to a directory of the workspace, as far as the action has seen.
+fn leads_to_directory(case: &Case<'_>, link: PathId) -> bool {
+    let names = case.tree.names_on_the_way(link, &mut Vec::new());
+    let Some(end) = names.last() else { return false };
+    case.judge.declared.scope(end) == Scope::Workspace
+        && case.tree.all_facts().any(|(id, facts)| {
+            facts.seen() != NEVER
+                && below(case.tree.path(id), end)
+                    .is_some_and(|rest| !rest.is_empty() || facts.directory)
+        })
 }
 
 /// Names that were not there: a finding only where another action makes them.

@@ -354,6 +354,13 @@ impl Worker<'_> {
         self
     }
 
+    /// Asks for the text of a link.
+    pub fn readlink(&mut self, link: &str, text: &str) -> &mut Self {
+        self.follow(link, text);
+        self.scene.recording.accesses.last_mut().expect("just added").op = Op::Readlink;
+        self
+    }
+
     /// Reads `path` under another name.
     pub fn read_as(&mut self, requested: &str, path: &str) -> &mut Self {
         let requested = self.scene.recording.paths.intern(format!("/ws/{requested}").as_bytes());
