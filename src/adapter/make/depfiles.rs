@@ -1,16 +1,9 @@
 //! Which prerequisites make knows from depfiles only.
 
 use super::rules::Rules;
+use crate::adapter::files;
 use airtight_policy::depfile;
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
-
-/// How many bytes of a depfile are read.
-const LARGEST: u64 = 64 << 20;
 
 /// The depfiles that the makefiles of one description include.
 #[derive(Default)]
@@ -94,12 +87,7 @@ pub(super) fn remade_empty(path: &[u8]) -> bool {
 
 /// The rules of a depfile; none if it is something else.
 pub(super) fn read(path: &[u8]) -> Option<Vec<depfile::Rule>> {
-    let mut text = Vec::new();
-    let file = File::open(Path::new(OsStr::from_bytes(path))).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    file.take(LARGEST).read_to_end(&mut text).ok()?;
+    let text = files::read(path).ok()?;
     if !only_rules(&text) {
         return None;
     }

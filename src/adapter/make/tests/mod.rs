@@ -2,6 +2,7 @@
 //! `tests/audit/make`.
 
 mod database;
+mod depfiles;
 mod flags;
 mod places;
 mod recipes;
