@@ -1,5 +1,6 @@
 //! What is particular about the makefiles that CMake generates.
 
+use super::depfiles;
 use crate::adapter::cmake::{Places, calls};
 use crate::adapter::files;
 use airtight_policy::Place;
@@ -85,6 +86,40 @@ pub(super) fn generated(makefile: &[u8], path: impl Fn(&[u8]) -> Vec<u8>) -> Vec
         names.map(|name| [&directory, b"/".as_slice(), name.as_bytes()].concat()).collect();
     paths.sort();
     paths
+}
+
+/// What CMake's next build will learn of each output of a custom command from its `DEPFILE`: the
+/// list is in the `DependInfo.cmake` beside a `build.make`, and names without a leading `/` are
+/// below the binary directory that the makefile's target belongs to.
+pub(super) fn custom_inputs(
+    makefile: &[u8],
+    path: impl Fn(&[u8]) -> Vec<u8>,
+) -> HashMap<Vec<u8>, Vec<Vec<u8>>> {
+    let mut inputs: HashMap<Vec<u8>, Vec<Vec<u8>>> = HashMap::new();
+    let Some(base) = makefile.strip_suffix(b"build.make") else { return inputs };
+    let Some((directory, _)) = target(makefile) else { return inputs };
+    let below = |name: &[u8]| match name.starts_with(b"/") {
+        true => path(name),
+        false => path(&[directory, name].concat()),
+    };
+    let info = files::read(&path(&[base, b"DependInfo.cmake"].concat())).unwrap_or_default();
+    for call in calls(&String::from_utf8_lossy(&info)) {
+        let list = match call.arguments.split_first() {
+            Some((name, list)) if name == "CMAKE_DEPENDS_DEPENDENCY_FILES" => list,
+            _ => continue,
+        };
+        // Source, output, format, depfile.
+        for entry in list.chunks_exact(4).filter(|entry| entry[2] == "custom") {
+            let rules = depfiles::read(&path(entry[3].as_bytes())).unwrap_or_default();
+            for rule in &rules {
+                for target in &rule.targets {
+                    let known = inputs.entry(below(target)).or_default();
+                    known.extend(rule.inputs.iter().map(|input| below(input)));
+                }
+            }
+        }
+    }
+    inputs
 }
 
 /// Whether a command only tells how far the build is. All actions count in one file.

@@ -211,6 +211,8 @@ struct Maker<'a> {
     suffix: Vec<u8>,
     /// What CMake's rules read without saying so.
     generated: Vec<Vec<u8>>,
+    /// What depfiles of CMake's custom commands say, by output.
+    custom: HashMap<Vec<u8>, Vec<Vec<u8>>>,
     /// The makefiles that are no depfiles.
     makefiles: HashSet<Vec<u8>>,
     /// Which makefile names a target first, and in which line.
@@ -266,6 +268,8 @@ impl<'a> Maker<'a> {
         let first = rules.makefiles.first().filter(|_| cmake);
         let generated = first.map(|name| cmake::generated(name, |name| resolver.path(name)));
         let generated = generated.unwrap_or_default();
+        let custom = first.map(|name| cmake::custom_inputs(name, |name| resolver.path(name)));
+        let custom = custom.unwrap_or_default();
         let suffix = format!("//{number}").into_bytes();
         Maker {
             description,
@@ -277,6 +281,7 @@ impl<'a> Maker<'a> {
             names,
             suffix,
             generated,
+            custom,
             makefiles,
             named,
             cmake,
@@ -344,6 +349,8 @@ impl<'a> Maker<'a> {
         if self.cmake && target.recipe.is_some() {
             inputs.extend(self.generated.iter().map(|path| (path.clone(), Via::Declared)));
             inputs.extend(self.consolidated(name));
+            let custom = self.custom.get(&self.path(name)).into_iter().flatten();
+            inputs.extend(custom.map(|path| (path.clone(), Via::Depfile)));
         }
         inputs
     }

@@ -62,3 +62,36 @@ fn a_custom_command_that_says_too_little() {
         .write("CMakeLists.txt", project.read("CMakeLists.txt").replace(" DEPENDS gen.h.in", ""));
     project.audit(&["./build.sh"]).expect(120, &[("R001", "build/gen.h", "gen.h.in")]);
 }
+
+#[test]
+fn the_depfile_of_a_custom_command_is_heeded() {
+    let project = Project::new(
+        "-- CMakeLists.txt --
+cmake_minimum_required(VERSION 3.20)
+project(demo C)
+add_subdirectory(sub)
+-- sub/CMakeLists.txt --
+add_custom_command(OUTPUT table.txt DEPFILE table.d
+  COMMAND ${CMAKE_SOURCE_DIR}/generate ${CMAKE_SOURCE_DIR} DEPENDS ${CMAKE_SOURCE_DIR}/generate)
+add_custom_target(tables ALL DEPENDS table.txt)
+-- generate --
+#!/bin/sh
+cat $1/names $1/others > table.txt
+echo table.txt: $1/names > table.d
+-- names --
+-- others --
+-- build.sh --
+#!/bin/sh
+set -e
+cmake -G 'Unix Makefiles' -S . -B build
+cmake --build build
+",
+    );
+    for change in ["", "x"] {
+        project.write("names", change);
+        project.audit(&["./build.sh"]).expect(120, &[("R001", "build/sub/table.txt", "others")]);
+        let inputs = Saved::open(&project).inputs("build/sub/table.txt");
+        assert!(inputs.iter().any(|input| input.starts_with("names")), "{inputs:?}");
+        assert!(!inputs.contains("others"), "{inputs:?}");
+    }
+}
