@@ -50,6 +50,46 @@ fn a_depfile_that_nobody_includes_is_none() {
     project.audit(&["make"]).expect(120, &[("R002", "a.o", "gen.h"), ("R001", "a.o", "plain.h")]);
 }
 
+/// Every usual way to say that a generated header comes first, while only depfiles name it as a
+/// prerequisite. GNU make prints `a.o: a.c a.c gen/v.h | gen/v.h` of a target that is up to date
+/// when it is asked, and `a.o: a.c gen/v.h a.c gen/v.h` of one that is not.
+#[test]
+fn headers_that_are_ordered_by_rules_and_known_by_depfiles() {
+    let ways = [
+        ("of the target", "a.o: | gen/v.h"),
+        ("of all objects", "OBJECTS := a.o\n$(OBJECTS): | gen/v.h"),
+        ("expanded late", ".SECONDEXPANSION:\na.o: | $$(HEADER)\nHEADER = gen/v.h"),
+        ("by a phony target", ".PHONY: headers\nheaders: gen/v.h\na.o: | headers"),
+        ("of a pattern", "%.o: %.c | gen/v.h"),
+        ("by a recipe", "a.o: | first\n.PHONY: first\nfirst: ; $(MAKE) -C other"),
+    ];
+    let (makes, no_rule) = ("gen/v.h: v.in ; mkdir -p gen; cp v.in gen/v.h", "");
+    for (way, order) in ways {
+        let pattern = if way == "of a pattern" { "" } else { "%.o: %.c" };
+        let generate = if way == "by a recipe" { no_rule } else { makes };
+        for old in ["", "; touch -d '1 hour ago' $@"] {
+            let project = Project::new(
+                "-- a.c --\n#include \"gen/v.h\"\nint a = V;\n-- v.in --\n#define V 1\n-- other/Makefile --\n\
+                 ../gen/v.h: ../v.in ; mkdir -p ../gen; cp ../v.in ../gen/v.h\n",
+            );
+            let compile = format!("\tcc -I. -MMD -MP -c $< -o $@ {old}");
+            let makefile = [
+                "all: a.o\n.PHONY: all",
+                order,
+                pattern,
+                &compile,
+                generate,
+                "-include $(wildcard *.d)\n",
+            ];
+            project.write("Makefile", makefile.join("\n"));
+            for changed in ["a.c", "v.in", "a.c"] {
+                project.write(changed, project.read(changed));
+                project.audit(&["make", "-j2"]).expect(0, &[]);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_depfile_does_not_order() {
     let project = headers(
@@ -58,6 +98,13 @@ fn a_depfile_does_not_order() {
     project.audit(&["make"]).expect(120, &[("R003", "a.o", "gen.h")]);
     let saved = Saved::open(&project);
     assert_eq!(saved.inputs("a.o"), set(&["a.c", "gen.h (.d)", "plain.h (.d)"]));
+    // Later too, and whatever is ordered behind the header beside it.
+    for changed in ["gen.in", "a.c"] {
+        project.write(changed, project.read(changed));
+        let order = "\nb.o: | gen.h\na.o: | gen.in\n";
+        project.write("Makefile", project.read("Makefile") + order);
+        project.audit(&["make"]).expect(120, &[("R003", "a.o", "gen.h")]);
+    }
 }
 
 #[test]
