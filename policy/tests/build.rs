@@ -331,6 +331,35 @@ fn removals() {
 }
 
 #[test]
+fn to_clean_up_is_meant() {
+    let found = |later: bool| {
+        let mut scene = Scene::new();
+        let a = scene.rule(&["a"], &["x"]);
+        scene.does(a, |w| {
+            w.read("x").create("a");
+        });
+        let mut run = RunId(0);
+        if later {
+            scene.ends(ProcessId(1), Exit::Code(0));
+            run = scene.run("/ws", ActionId(0));
+        }
+        let clean = scene.rule_of(run, "/ws", &["clean"], &[]);
+        scene.change(clean, |action| action.nature = Nature::Always);
+        scene.does(clean, |w| {
+            w.stat("a").unlink("a");
+        });
+        let verdict = scene.verdict();
+        let told = verdict.findings.iter();
+        told.map(|f| format!("{} {} {} {:?}", f.rule, f.action, f.subject, f.severity))
+            .collect::<Vec<_>>()
+    };
+    // `make; make clean`
+    assert_eq!(found(true), ["W009 clean a Record"]);
+    // `make -j2 all clean`
+    assert_eq!(found(false), ["W009 clean a Error"]);
+}
+
+#[test]
 fn writes_elsewhere() {
     let mut scene = compile(&["b.c"], |w| {
         w.create("/var/lib/x").create("/tmp/left").create("/tmp/gone").unlink("/tmp/gone");

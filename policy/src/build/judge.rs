@@ -234,14 +234,18 @@ impl<'b> Court<'_, 'b, '_> {
             }
             let edges = self.world.edges;
             let missing = edges.outputs(slot).map(|path| edges.path(path));
-            // make itself removes intermediate files, which are wanted for a while only.
-            let removed_by_tool = |path: &&[u8]| {
+            // It did make what others removed later. make itself removes intermediate files, which
+            // are wanted for a while only.
+            let made_or_removed_by_tool = |path: &&[u8]| {
+                let tools = self.world.tools;
                 let mut deeds = self.world.deeds.of(path).iter();
-                deeds.any(|deed| deed.slot == self.world.tools && !deed.stays)
+                deeds.any(|deed| {
+                    (deed.slot == slot && deed.stays) || (deed.slot == tools && !deed.stays)
+                })
             };
             let missing: Vec<&[u8]> = missing
                 .filter(|path| self.world.deeds.exists(path) == Some(false))
-                .filter(|path| !removed_by_tool(path))
+                .filter(|path| !made_or_removed_by_tool(path))
                 .collect();
             if missing.is_empty() {
                 continue;

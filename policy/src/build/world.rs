@@ -241,8 +241,8 @@ impl<'w, 'b, 'r> Member<'w, 'b, 'r> {
         }
     }
 
-    /// The action that made what this one removed, or that declares it.
-    fn owner(&self, path: &[u8]) -> Option<Producer> {
+    /// The removal of what another action made, or declares.
+    fn removal(&self, path: &[u8]) -> Option<Hit> {
         let own = self.world.deeds.of(path).iter().find(|deed| deed.slot == self.slot)?;
         let made = self.makers(path).find(|(deed, relation)| {
             !matches!(relation, Relation::Within | Relation::Around)
@@ -250,7 +250,11 @@ impl<'w, 'b, 'r> Member<'w, 'b, 'r> {
                 && (self.role == Role::Normal || deed.first < own.first)
         });
         if let Some((deed, relation)) = made {
-            return Some(self.world.producer(deed.slot, order_of(relation), Part::Output));
+            let producer = self.world.producer(deed.slot, order_of(relation), Part::Output);
+            let hit = Hit::with(Rule::W009, producer);
+            // `make; make clean` is meant so; `make -j clean all` is a race.
+            let meant = self.role == Role::Always && relation == Relation::Before;
+            return Some(if meant { hit.at_most(Severity::Record) } else { hit });
         }
         if self.role != Role::Normal {
             return None;
@@ -261,7 +265,8 @@ impl<'w, 'b, 'r> Member<'w, 'b, 'r> {
         let maker = self.world.edges.makers(id).iter().copied().find(normal)?;
         let relation = self.relation(maker);
         let apart = !matches!(relation, Relation::Within | Relation::Around);
-        apart.then(|| self.world.producer(maker, order_of(relation), Part::Output))
+        let producer = || self.world.producer(maker, order_of(relation), Part::Output);
+        apart.then(|| Hit::with(Rule::W009, producer()))
     }
 
     /// Whether it is this action, of two that write the same file, that is told of it.
@@ -480,7 +485,7 @@ impl Neighbours for Member<'_, '_, '_> {
             return None;
         }
         if rule == Rule::W009 {
-            return self.owner(path).map(|owner| Hit::with(rule, owner));
+            return self.removal(path);
         }
         if rule != Rule::W001 {
             return None;
