@@ -546,6 +546,11 @@ fn cycles_are_found() {
         w.read("a").create("b");
     });
     scene.finds(&["R004 a b"]);
+    assert_eq!(scene.verdict().findings[0].severity, Severity::Error);
+    // `a: FORCE`, which looks whether b has to be made anew.
+    scene.change(a, |action| action.nature = Nature::Always);
+    scene.finds(&["R004 a b"]);
+    assert_eq!(scene.verdict().findings[0].severity, Severity::Note);
 }
 
 #[test]

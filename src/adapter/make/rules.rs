@@ -179,10 +179,31 @@ impl Target {
     }
 }
 
-/// `.PHONY` and the like are no files (make manual, "Special Built-in Target Names").
+/// `.PHONY` and the like are no files. The names are those of the make manual, "Special Built-in
+/// Target Names"; another one, as `.FORCE`, is like every target.
 fn is_special(name: &[u8]) -> bool {
-    let word = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'_';
-    name.split_first().is_some_and(|(&dot, rest)| dot == b'.' && rest.iter().all(word))
+    const SPECIAL: [&str; 18] = [
+        "DEFAULT",
+        "DELETE_ON_ERROR",
+        "EXPORT_ALL_VARIABLES",
+        "IGNORE",
+        "INTERMEDIATE",
+        "LOW_RESOLUTION_TIME",
+        "MAKE",
+        "NOTINTERMEDIATE",
+        "NOTPARALLEL",
+        "ONESHELL",
+        "PHONY",
+        "POSIX",
+        "PRECIOUS",
+        "SECONDARY",
+        "SECONDEXPANSION",
+        "SILENT",
+        "SUFFIXES",
+        "WAIT",
+    ];
+    let name = name.strip_prefix(b".").and_then(|name| std::str::from_utf8(name).ok());
+    name.is_some_and(|name| SPECIAL.contains(&name))
 }
 
 /// The archive of `archive(member)`. Its members are made together with it: all of their recipes

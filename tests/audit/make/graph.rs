@@ -274,7 +274,7 @@ two: in ; cp in $@
 fn what_always_runs_is_known() {
     let project = Project::new(
         "-- Makefile --
-all: stamp version.h user never chain plain ordered
+all: stamp version.h user never chain plain ordered dotted
 stamp: FORCE ; cat in > $@
 version.h: FORCE ; cmp -s in $@ || cp in $@
 user: version.h ; cp $< $@
@@ -284,20 +284,22 @@ via: FORCE
 plain: in ; cp $< $@
 ordered: in | FORCE ; cp $< $@
 doubled:: ; cat in > $@
+dotted: .FORCE ; cat in > $@
 FORCE:
+.FORCE:
 .PHONY: all
 -- in --
 ",
     );
     project.audit(&["make"]).expect(0, &[]);
     let saved = Saved::open(&project);
-    for name in ["stamp", "version.h", "never", "chain", "doubled"] {
+    for name in ["stamp", "version.h", "never", "chain", "doubled", "dotted"] {
         assert_eq!(saved.nature(name), Nature::Always, "{name}");
     }
     for name in ["user", "plain", "ordered"] {
         assert_eq!(saved.nature(name), Nature::Normal, "{name}");
     }
-    for name in ["all", "via", "FORCE"] {
+    for name in ["all", "via", "FORCE", ".FORCE"] {
         assert_eq!(saved.nature(name), Nature::Alias, "{name}");
     }
 }
