@@ -129,6 +129,78 @@ fn one_depfile_for_all() {
 }
 
 #[test]
+fn what_every_directory_knows_ties_none_to_another() {
+    // As automake has it: every makefile can make the description anew, and install.
+    let common = "config.status: configure ; touch $@\n";
+    let status = "../config.status: ../configure ; touch $@\n\
+                  ../configure: ../configure.ac ; touch $@\n\
+                  Makefile: Makefile.in ../config.status ; touch $@\n\
+                  install: all ../lib/x.a ; cp x.a ../inst\n.PHONY: all install\n";
+    let project = Project::new(
+        "-- configure.ac --
+-- configure --
+-- config.status --
+-- lib/Makefile.in --
+-- bin/Makefile.in --
+-- lib/x.c --
+-- bin/x.c --
+",
+    );
+    let top = "all: all-recursive\nall-recursive:\n\
+               \tfor dir in lib bin; do $(MAKE) -C $$dir all || exit 1; done\n\
+               .PHONY: all all-recursive\n";
+    project.write("Makefile", format!("{top}{common}"));
+    let rules = "all: x.a\nx.lo: x.c ; mkdir -p .libs; cp x.c .libs/x.o; cp x.c x.lo\n\
+                 x.a: x.lo ; cat .libs/x.o > x.a\n";
+    for directory in ["lib", "bin"] {
+        project.write(&format!("{directory}/Makefile"), format!("{rules}{status}"));
+    }
+    project.audit(&["make", "-j2"]).expect(0, &[]);
+    // One of them reads what the other makes.
+    let bin = project.read("bin/Makefile").replace("x.a: x.lo ;", "x.a: x.lo ; cat ../lib/x.a;");
+    project.write("bin/Makefile", bin);
+    project.audit(&["make", "-j2"]).expect(0, &[]);
+    for directory in ["lib", "bin"] {
+        project.write(&format!("{directory}/x.c"), "");
+    }
+    project.audit(&["make", "-j2"]).expect(120, &[("R002", "bin/x.a", "lib/x.a")]);
+}
+
+#[test]
+fn to_clean_up_is_no_finding() {
+    let project = Project::new(
+        "-- Makefile --
+a: in ; cp in a
+clean: ; rm -f a
+.PHONY: clean
+-- in --
+",
+    );
+    for script in ["make clean; make", "make -j2; make clean", "make; make clean; make -j2"] {
+        project.audit(&["sh", "-c", script]).expect(0, &[]);
+    }
+}
+
+#[test]
+fn what_always_runs_may_look_at_the_last_result() {
+    let project = Project::new(
+        "-- Makefile --
+all: prog
+prog: version.h ; cp version.h prog
+stamp: .FORCE ; cmp -s in version.h || touch stamp
+version.h: stamp in ; cp in version.h
+.FORCE:
+-- in --
+one
+",
+    );
+    for content in ["one\n", "one\n", "two\n"] {
+        project.write("in", content);
+        project.audit(&["make"]).expect(0, &[]);
+    }
+}
+
+#[test]
 fn a_rule_with_two_targets_runs_twice() {
     let project = Project::new(
         "-- Makefile --
