@@ -618,7 +618,7 @@ fn runs_of_a_script_follow_each_other() {
 
 #[test]
 fn what_did_not_run_ties_no_runs_together() {
-    let found = |lib_reads: &str, bin_reads: &str| {
+    let found = |lib_reads: &str, bin_reads: &str, y_reads: &str| {
         let mut scene = Scene::new();
         let all = scene.rule(&["all-recursive"], &[]);
         scene.change(all, |action| action.nature = Nature::Always);
@@ -641,14 +641,23 @@ fn what_did_not_run_ties_no_runs_together() {
             scene.does(a, |w| {
                 w.read(&format!("{dir}/.libs/x.o")).read(reads).create(&format!("{dir}/x.a"));
             });
+            let y = scene.rule_of(run, dir, &["y"], &["/ws/lib/x.c"]);
+            scene.does(y, |w| {
+                w.read(y_reads).create(&format!("{dir}/y"));
+            });
             scene.ends(scene.graph.run(run).process, Exit::Code(0));
         }
         scene.found()
     };
-    assert_eq!(found("lib/x.o", "bin/x.o"), [""; 0]);
+    assert_eq!(found("lib/x.o", "bin/x.o", "lib/x.c"), [""; 0]);
     // The second directory is built after the first, and never the other way round.
-    assert_eq!(found("lib/x.o", "lib/x.a"), ["R002 bin/x.a lib/x.a"]);
-    assert_eq!(found("bin/x.a", "bin/x.o"), ["R004 lib/x.a bin/x.a"]);
+    assert_eq!(found("lib/x.o", "lib/x.a", "lib/x.c"), ["R002 bin/x.a lib/x.a"]);
+    assert_eq!(found("bin/x.a", "bin/x.o", "lib/x.c"), ["R004 lib/x.a bin/x.a"]);
+    // Nothing orders what is in the same directory.
+    let unordered = found("lib/x.o", "bin/x.o", "bin/x.a");
+    assert_eq!(unordered, ["R003 bin/y bin/x.a", "R004 lib/y bin/x.a"]);
+    let unordered = found("lib/x.o", "bin/x.o", "lib/x.a");
+    assert_eq!(unordered, ["R002 bin/y lib/x.a", "R003 lib/y lib/x.a"]);
 }
 
 #[test]
