@@ -209,7 +209,9 @@ fn the_connection_between_the_two_is_recorded_nowhere() {
 fn what_lives_on_by_permission_makes_the_inner_recording_incomplete() {
     let site = site();
     site.write("airtight.toml", "[policy]\nsurvivors = [\"sleep\"]\n[run]\ngrace = \"10ms\"\n");
-    let line = "--no-cache -- sh -c 'exec > /dev/null 2>&1; sleep 3 & :'";
+    // Before the shell ends, what it leaves behind must have become what the policy names.
+    let line = "--no-cache -- sh -c 'exec > /dev/null 2>&1; sleep 3 & \
+                until read name < /proc/$!/comm && test $name = sleep; do :; done'";
     let alone = site.run(line).0;
     let nested = within_trace(&site, &words(line));
     assert_eq!(alone.code, Some(121), "{}", alone.show());
