@@ -4,10 +4,11 @@ mod again;
 mod confirm;
 pub(crate) mod file;
 mod include;
+pub(crate) mod origin;
 mod progress;
 mod story;
 
-pub(crate) use again::Again;
+pub(crate) use again::{Again, GraphFrom};
 pub(crate) use confirm::confirm;
 pub(crate) use file::{Head, Saved};
 pub(crate) use progress::Progress;
@@ -128,7 +129,7 @@ pub(crate) fn is_audit(path: &Path) -> bool {
 /// When it can't be read, is no audit, or no graph can be had.
 pub(crate) fn reopen(
     path: &Path,
-    saved_graph: bool,
+    from: GraphFrom,
     config: Config,
     printer: &Printer,
 ) -> Result<Again, Error> {
@@ -136,7 +137,7 @@ pub(crate) fn reopen(
         message: format!("{}: not the file of an audit", path.display()),
         hints: vec!["`airtight audit -- COMMAND` makes one".to_owned()],
     })?;
-    Again::new(saved, path, &Declared::default(), saved_graph, config, printer)
+    Again::new(saved, path, &Declared::default(), from, config, printer)
 }
 
 impl Asked {

@@ -194,6 +194,14 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
         .map_err(Error::file(&args.output, "can't write"))
         .and_then(|()| output.commit());
     progress.clear();
+    if saved.is_ok()
+        && let Err(error) = audit::origin::remember(&args.output)
+    {
+        printer.warning(&format!(
+            "can't remember that {} was written here ({error}): `airtight check` will need --trust",
+            args.output.display()
+        ));
+    }
     if told.is_ok() && saved.is_ok() && config.format == Format::Human {
         printer.tell(format!(
             "{DIM}told {:.1} s after the build; `airtight check {}` judges it again{DIM:#}\n",

@@ -2,7 +2,7 @@
 
 use super::audit::DEFAULT_FILE;
 use super::judging::Judging;
-use crate::audit::{self, Again};
+use crate::audit::{self, Again, GraphFrom};
 use crate::baseline as files;
 use crate::config::Config;
 use crate::error::Error;
@@ -81,9 +81,8 @@ struct Common {
     /// The baseline [default: airtight-baseline.toml in the workspace]
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// Judge with the graph as it was, whatever the build files say now
-    #[arg(long)]
-    saved_graph: bool,
+    #[command(flatten)]
+    from: GraphFrom,
     #[command(flatten)]
     judging: Judging,
 }
@@ -107,7 +106,7 @@ impl Judged {
     fn new(common: &Common, printer: &Printer) -> Result<Judged, Error> {
         let config = Config::load(common.judging.layers()?, None)?;
         printer.configure(config.color);
-        let again = audit::reopen(&common.audit, common.saved_graph, config, printer)?;
+        let again = audit::reopen(&common.audit, common.from, config, printer)?;
         let verdict = again.judge(false, None)?;
         let default = || files::default(&again.config);
         let path = common.baseline.clone().unwrap_or_else(default);

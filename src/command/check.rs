@@ -3,7 +3,7 @@
 use super::judging::Judging;
 use super::telling::{Reports, Stream};
 use crate::action::{Declared, load_depfile};
-use crate::audit::{self, Again, Saved};
+use crate::audit::{self, Again, GraphFrom, Saved};
 use crate::baseline::Known;
 use crate::config::Config;
 use crate::error::Error;
@@ -29,9 +29,8 @@ use std::path::PathBuf;
 pub(crate) struct Args {
     /// The recording, binary or JSON, or the file of an audit
     recording: PathBuf,
-    /// Judge an audit with the graph as it was, whatever the build files say now
-    #[arg(long)]
-    saved_graph: bool,
+    #[command(flatten)]
+    from: GraphFrom,
     /// Tell declared inputs that no action of an audit read (U001)
     #[arg(long)]
     unused_inputs: bool,
@@ -54,7 +53,8 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
         return check_audit(args, saved, printer);
     }
     let for_audits = [
-        ("--saved-graph", args.saved_graph),
+        ("--saved-graph", args.from.saved_graph),
+        ("--trust", args.from.trust),
         ("--unused-inputs", args.unused_inputs),
         ("--confirm", args.confirm),
         ("--baseline", args.known.is_given()),
@@ -86,7 +86,7 @@ fn check_audit(args: &Args, saved: Saved, printer: &Printer) -> Result<Status, E
     let config = Config::load(args.judging.layers()?, args.declared.directory())?;
     printer.configure(config.color);
     let path = &args.recording;
-    let again = Again::new(saved, path, &args.declared, args.saved_graph, config, printer)?;
+    let again = Again::new(saved, path, &args.declared, args.from, config, printer)?;
     let baseline = args.known.load(&again.config)?;
     let mut verdict = again.judge(args.unused_inputs, baseline.as_ref())?;
     let interrupted = match args.confirm {

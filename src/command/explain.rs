@@ -3,7 +3,7 @@
 use super::audit::DEFAULT_FILE;
 use super::keyed::Keyed;
 use crate::action::Declared;
-use crate::audit::{self, Again, Saved};
+use crate::audit::{self, Again, GraphFrom, Saved};
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit::Status;
@@ -103,9 +103,9 @@ fn explain_audit(
 ) -> Result<String, Error> {
     let config = Config::load(Vec::new(), None)?;
     printer.configure(config.color);
-    let saved_graph = saved.head.loaded;
+    let from = GraphFrom { saved_graph: saved.head.loaded, trust: false };
     let none = Declared::default();
-    let again = Again::new(saved, file, &none, saved_graph, config, printer)?;
+    let again = Again::new(saved, file, &none, from, config, printer)?;
     let verdict = again.judge(false, None)?;
     let here = std::env::current_dir().unwrap_or_default().into_os_string().into_vec();
     let story = audit::Story::new(&again.recording, &again.build, &verdict, printer.unicode());

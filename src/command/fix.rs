@@ -2,7 +2,7 @@
 
 use super::audit::DEFAULT_FILE;
 use super::judging::Judging;
-use crate::audit::{self, Again};
+use crate::audit::{self, Again, GraphFrom};
 use crate::baseline::Known;
 use crate::config::Config;
 use crate::error::Error;
@@ -46,9 +46,8 @@ pub(crate) struct Args {
     /// The diff alone, and nothing on what is left to do by hand
     #[arg(long)]
     diff: bool,
-    /// Judge with the graph as it was, whatever the build files say now
-    #[arg(long)]
-    saved_graph: bool,
+    #[command(flatten)]
+    from: GraphFrom,
     #[command(flatten)]
     known: Known,
     #[command(flatten)]
@@ -65,7 +64,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Result<Status, Error> {
     {
         (path, what) = (PathBuf::from(first), rest);
     }
-    let again = audit::reopen(&path, args.saved_graph, config, printer)?;
+    let again = audit::reopen(&path, args.from, config, printer)?;
     let baseline = args.known.load(&again.config)?;
     let verdict = again.judge(false, baseline.as_ref())?;
     let selected = select(&verdict, &again, what)?;

@@ -55,6 +55,28 @@ fn an_edit_of_the_makefile_shows_without_a_build() {
 }
 
 #[test]
+fn no_tool_is_run_for_a_file_from_elsewhere() {
+    let project = Project::new(FAULTY);
+    project.audit(&["make"]).expect(120, &FOUND);
+    // As on another machine: nobody here wrote it.
+    fs::remove_dir_all(project.root().join("home/.local/state")).expect("remembered");
+    // Whoever reads this makefile leaves a file behind.
+    project.write("Makefile", "X := $(shell touch ran)\nall: ;\n");
+    let ran = project.path("ran");
+    let end = project.airtight(&["check", "airtight-audit.bin"]);
+    assert!(end.code(1).stderr.contains("not written by you here"), "{}", end.show());
+    for flag in ["--saved-graph", "--trust"] {
+        let end = project.airtight(&["fix", "airtight-audit.bin", flag]);
+        assert!(!end.stderr.contains("not written by you here"), "{}", end.show());
+        assert_eq!(ran.exists(), flag == "--trust");
+    }
+    fs::remove_file(ran).expect("made");
+    let end = project.airtight(&["check", "--confirm", "airtight-audit.bin"]);
+    assert!(end.code(2).stderr.contains("hint: --trust"), "{}", end.show());
+    assert!(!project.path("ran").exists());
+}
+
+#[test]
 fn a_description_that_can_not_be_read_again_is_told() {
     let rules = "rule cat\n  command = cat a hidden > $out\n";
     let project = Project::new("-- a --\n-- hidden --\n");
