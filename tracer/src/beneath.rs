@@ -164,28 +164,8 @@ impl Watch<'_, '_> {
 
 /// The living processes below this one, with the file names of their programs.
 fn descendants() -> Vec<(i32, String)> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let all: Vec<(i32, i32)> = pids.filter_map(|pid| Some((pid, parent(pid)?))).collect();
-    let mut found = vec![std::process::id() as i32];
-    let mut next = 0;
-    while let Some(&maker) = found.get(next) {
-        found.extend(all.iter().filter(|(_, parent)| *parent == maker).map(|(pid, _)| *pid));
-        next += 1;
-    }
-    found.into_iter().skip(1).map(|pid| (pid, name(pid))).collect()
-}
-
-/// The parent of a process that has not ended.
-fn parent(pid: i32) -> Option<i32> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // proc_pid_stat(5): pid (name) state ppid; the name may hold anything.
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let mut rest = std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
-    match rest.next()? {
-        "Z" | "X" => None,
-        _ => rest.next()?.parse().ok(),
-    }
+    let below = process::below(std::process::id() as i32);
+    below.into_iter().map(|pid| (pid, name(pid))).collect()
 }
 
 fn name(pid: i32) -> String {

@@ -267,6 +267,32 @@ pub(crate) fn alarm(after: Duration) {
     unsafe { libc::syscall(libc::SYS_setitimer, libc::ITIMER_REAL, &raw const timer, old) };
 }
 
+/// The living processes below `pid`, makers first.
+pub(crate) fn below(pid: i32) -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let all: Vec<(i32, i32)> = pids.filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(&maker) = found.get(next) {
+        found.extend(all.iter().filter(|(_, parent)| *parent == maker).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+/// The parent of a process that has not ended.
+fn parent(pid: i32) -> Option<i32> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // proc_pid_stat(5): pid (name) state ppid; the name may hold anything.
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut rest = std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
+    match rest.next()? {
+        "Z" | "X" => None,
+        _ => rest.next()?.parse().ok(),
+    }
+}
+
 /// How many descriptors a process may have open (RLIMIT_NOFILE, prlimit(2)).
 pub(crate) fn descriptor_limit(pid: i32) -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
