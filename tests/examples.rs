@@ -80,6 +80,9 @@ fn whole_build() {
     let directory = copy.path().join("whole-build");
     let copied = Command::new("cp").arg("-r").args([&source, &directory]).status();
     assert!(copied.expect("cp").success(), "copy of {}", source.display());
+    // It may have been built where it lies.
+    let cleaned = Command::new("make").args(["--silent", "clean"]).current_dir(&directory).status();
+    assert!(cleaned.expect("make").success());
     let output = Command::new(env!("CARGO_BIN_EXE_airtight"))
         .args(["audit", "--report", "json=report.json", "--", "make"])
         .current_dir(&directory)

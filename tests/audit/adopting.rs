@@ -52,6 +52,8 @@ fn the_steps_of_adoption() {
     let project = Project::new("");
     let example = root.join("examples/whole-build/.");
     project.prepare(&["cp", "-r", example.to_str().expect("UTF-8"), "."]);
+    // It may have been built and audited where it lies.
+    project.prepare(&["make", "clean"]).prepare(&["rm", "-f", "airtight-audit.bin"]);
     // One shell for all, as a reader has it; after each command its code is what `$?` holds.
     let mut script = "exec 2>&1\ncode=0\n".to_owned();
     for Typed { command, .. } in &typed {

@@ -21,6 +21,8 @@ fn run(script: &str, files: &[&str]) {
     let project = Project::new("");
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/whole-build/.");
     project.prepare(&["cp", "-r", example.to_str().expect("UTF-8"), "."]);
+    // It may have been built where it lies.
+    project.prepare(&["make", "clean"]);
     let program = Path::new(env!("CARGO_BIN_EXE_airtight")).parent().expect("a directory");
     // One job at a time: the example has a race in it.
     let script = script.replace("$(nproc)", "1");
