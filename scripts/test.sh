@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need, then runs everything: formatting, lints, dependency rules, all
-# tests as root and as an ordinary user, the demo, the memory limit, and each fuzz target for a
+# tests as root and as an ordinary user, the demo, the memory limit, and each fuzz target for half a
 # minute. The last line is the total. Nothing is skipped: what can't run counts as failed.
 #
 # Needs Debian 12 (or a relative with apt), Rust with rustup, and root or sudo. FUZZ_SECONDS=10
@@ -202,7 +202,7 @@ fuzz() {
     done
     # shellcheck disable=SC2086
     RUSTC_BOOTSTRAP=1 cargo fuzz run "$1" --sanitizer none "fuzz/corpus/$1" $seeds -- \
-        -max_total_time="${FUZZ_SECONDS:-60}" -max_len=65536 -print_final_stats=1 >"$log" 2>&1 ||
+        -max_total_time="${FUZZ_SECONDS:-30}" -max_len=65536 -print_final_stats=1 >"$log" 2>&1 ||
         { tail -40 "$log"; return 1; }
     grep -E '^(Done|stat::number_of_executed_units)' "$log"
 }
