@@ -1,0 +1,223 @@
+//! What the directories of events are called, and were called at the time.
+//!
+//! An event names a directory by a handle. Two things tell its name: a look at the directory, which
+//! may come too late, and the events of its making, renaming and removal, which carry the names of
+//! that moment. So every directory keeps what the events said, in their order, and a look counts
+//! only where they say nothing.
+
+use super::event::Id;
+use super::marks::{FileSystem, FileSystems};
+use crate::sys::fanotify::{self, Handle};
+use crate::sys::files;
+use rustc_hash::FxHashMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// A directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Dir(u32);
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) parent: Dir,
+    pub(super) name: Box<[u8]>,
+}
+
+/// One event that told where a directory is.
+#[derive(Debug)]
+struct Told {
+    at: u64,
+    /// Where it was until then.
+    before: Option<Link>,
+    /// Where it was from then on.
+    after: Option<Link>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// The number of its file system.
+    fs: u32,
+    /// Its path within the file system, if it is where a mount begins: names are looked for no
+    /// further up.
+    base: Option<Box<[u8]>>,
+    /// What a look found.
+    found: Option<Link>,
+    told: Vec<Told>,
+}
+
+impl Node {
+    fn link(&self, at: u64) -> Option<&Link> {
+        let since = self.told.partition_point(|told| told.at <= at);
+        let known = self.told[..since].iter().rev().find_map(|told| told.after.as_ref());
+        let later = || {
+            self.told[since..].iter().find_map(|told| told.before.as_ref().or(told.after.as_ref()))
+        };
+        // Of one that was removed already, what was said before.
+        let earlier = || self.told[..since].iter().rev().find_map(|told| told.before.as_ref());
+        known.or_else(later).or(self.found.as_ref()).or_else(earlier)
+    }
+}
+
+/// All directories that the events of the tree have named.
+#[derive(Default)]
+pub(super) struct Dirs {
+    nodes: Vec<Node>,
+    /// By [`key`].
+    ids: FxHashMap<Box<[u8]>, Dir>,
+    /// When directories were renamed, in order.
+    renames: Vec<u64>,
+    scratch: Vec<u8>,
+}
+
+/// Deeper than any path of PATH_MAX can lead.
+const DEEPEST: usize = 4096;
+
+/// A directory's identity in one string, which can be looked up without owning it.
+fn key(scratch: &mut Vec<u8>, fs: u32, kind: i32, handle: &[u8]) {
+    scratch.clear();
+    scratch.extend_from_slice(&fs.to_ne_bytes());
+    scratch.extend_from_slice(&kind.to_ne_bytes());
+    scratch.extend_from_slice(handle);
+}
+
+impl Dirs {
+    /// The directory, if it is known.
+    pub(super) fn find(&mut self, fs: u32, id: &Id<'_>) -> Option<Dir> {
+        key(&mut self.scratch, fs, id.kind, id.handle);
+        self.ids.get(&self.scratch[..]).copied()
+    }
+
+    /// The directory; whether it is a new one.
+    fn put(&mut self, fs: u32, kind: i32, handle: &[u8]) -> (Dir, bool) {
+        key(&mut self.scratch, fs, kind, handle);
+        if let Some(dir) = self.ids.get(&self.scratch[..]) {
+            return (*dir, false);
+        }
+        let dir = Dir(self.nodes.len() as u32);
+        self.nodes.push(Node { fs, ..Node::default() });
+        self.ids.insert(self.scratch.as_slice().into(), dir);
+        (dir, true)
+    }
+
+    /// The directory of a file system from which a mount shows it: its path within is `base`.
+    pub(super) fn put_base(&mut self, fs: u32, handle: &Handle, base: &[u8]) {
+        let (dir, _) = self.put(fs, handle.kind, &handle.bytes);
+        self.nodes[dir.0 as usize].base = Some(base.into());
+    }
+
+    /// The directory, looked at if it is a new one.
+    pub(super) fn meet(&mut self, all: &FileSystems, fs: u32, id: &Id<'_>) -> Dir {
+        let (dir, new) = self.put(fs, id.kind, id.handle);
+        if new {
+            let handle = Handle { kind: id.kind, bytes: id.handle.into() };
+            // One that is gone is told of by the event of its removal.
+            let _ = self.look(&all[fs], dir, &handle);
+        }
+        dir
+    }
+
+    /// Finds out what a directory is called now, and those above it.
+    fn look(&mut self, fs: &FileSystem, dir: Dir, handle: &Handle) -> io::Result<()> {
+        let lost = || io::Error::from_raw_os_error(libc::ESTALE);
+        for mount in &fs.mounts {
+            let mut fd = fanotify::open(mount.file.as_fd(), handle)?;
+            let stat = files::stat(fd.as_raw_fd(), c"", false)?;
+            let path = path_of(&fd)?;
+            let rest = crate::mounts::below(&path, &mount.point);
+            // Of another part of the file system than this mount shows, or removed.
+            let Some(rest) = rest.filter(|_| stat.st_nlink > 0) else { continue };
+            let mut at = dir;
+            for name in rest.rsplit(|byte| *byte == b'/').take(DEEPEST) {
+                if name.is_empty() {
+                    // The mount's own root.
+                    break;
+                }
+                fd = files::open_path(fd.as_raw_fd(), c"..", false)?;
+                let above = fanotify::handle_of(fd.as_fd(), c"")?;
+                let (parent, new) = self.put(self.nodes[dir.0 as usize].fs, above.kind, &above.bytes);
+                self.nodes[at.0 as usize].found.get_or_insert(Link { parent, name: name.into() });
+                if !new {
+                    break;
+                }
+                at = parent;
+            }
+            return Ok(());
+        }
+        Err(lost())
+    }
+
+    fn told(&mut self, dir: Dir, at: u64, before: Option<Link>, after: Option<Link>) {
+        let told = &mut self.nodes[dir.0 as usize].told;
+        // Events come in their order.
+        debug_assert!(told.last().is_none_or(|last| last.at <= at));
+        told.push(Told { at, before, after });
+    }
+
+    /// A directory was made.
+    pub(super) fn made(&mut self, dir: Dir, at: u64, link: Link) {
+        self.told(dir, at, None, Some(link));
+    }
+
+    /// A directory was removed.
+    pub(super) fn removed(&mut self, dir: Dir, at: u64, link: Link) {
+        self.told(dir, at, Some(link), None);
+    }
+
+    /// A directory was renamed.
+    pub(super) fn renamed(&mut self, dir: Dir, at: u64, from: Link, to: Link) {
+        self.told(dir, at, Some(from), Some(to));
+        self.renames.push(at);
+    }
+
+    /// How often a directory has been renamed: names are the same as long as this is.
+    pub(super) fn epoch(&self) -> u32 {
+        self.renames.len() as u32
+    }
+
+    /// When directories were renamed after `from`, up to `to`.
+    pub(super) fn renames(&self, from: u64, to: u64) -> &[u64] {
+        let start = self.renames.partition_point(|at| *at <= from);
+        let end = self.renames.partition_point(|at| *at <= to);
+        &self.renames[start..end.max(start)]
+    }
+
+    /// The file system of a directory.
+    pub(super) fn fs(&self, dir: Dir) -> u32 {
+        self.nodes[dir.0 as usize].fs
+    }
+
+    /// Where a directory was at a time, within its file system. None when that could not be found
+    /// out.
+    pub(super) fn path(&self, dir: Dir, at: u64) -> Option<Vec<u8>> {
+        let mut names: Vec<&[u8]> = Vec::new();
+        let mut node = &self.nodes[dir.0 as usize];
+        let base = loop {
+            if let Some(base) = &node.base {
+                break base;
+            }
+            let link = node.link(at)?;
+            names.push(&link.name);
+            if names.len() > DEEPEST {
+                return None;
+            }
+            node = &self.nodes[link.parent.0 as usize];
+        };
+        let mut path = if **base == *b"/" { Vec::new() } else { base.to_vec() };
+        for name in names.into_iter().rev() {
+            path.push(b'/');
+            path.extend_from_slice(name);
+        }
+        if path.is_empty() {
+            path.push(b'/');
+        }
+        Some(path)
+    }
+}
+
+/// What the kernel calls an open file.
+pub(super) fn path_of(fd: &OwnedFd) -> io::Result<Vec<u8>> {
+    use std::os::unix::ffi::OsStringExt;
+    let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+    Ok(link.into_os_string().into_vec())
+}
