@@ -8,7 +8,7 @@ mod bpf;
 mod command;
 pub mod filter;
 mod guard;
-mod kernel;
+pub mod kernel;
 mod loader;
 mod log;
 mod look;

@@ -98,13 +98,13 @@ fn prefix(dir: &[u8]) -> &[u8] {
 }
 
 /// What of `path` lies below `dir`: with its leading slash, or empty.
-fn below<'a>(path: &'a [u8], dir: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn below<'a>(path: &'a [u8], dir: &[u8]) -> Option<&'a [u8]> {
     let rest = prefix(path).strip_prefix(prefix(dir))?;
     (rest.is_empty() || rest[0] == b'/').then_some(rest)
 }
 
 /// `dir` with what [`below`] gave.
-fn joined(dir: &[u8], rest: &[u8]) -> Vec<u8> {
+pub(crate) fn joined(dir: &[u8], rest: &[u8]) -> Vec<u8> {
     let path = [prefix(dir), rest].concat();
     if path.is_empty() { b"/".to_vec() } else { path }
 }

@@ -105,7 +105,8 @@ impl<'a> Events<'a> {
         }
         let read = || {
             let start = usize::from(u16_at(metadata, 6)?);
-            let (mask, fd, pid) = (u64_at(metadata, 8)?, i32_at(metadata, 16)?, i32_at(metadata, 20)?);
+            let (mask, fd, pid) =
+                (u64_at(metadata, 8)?, i32_at(metadata, 16)?, i32_at(metadata, 20)?);
             Some((start, Event { mask, pid, fd, at: None, to: None, file: None }))
         };
         let (start, mut found) = read().ok_or("shorter than its metadata")?;
@@ -152,6 +153,3 @@ impl<'a> Iterator for Events<'a> {
         }))
     }
 }
-
-#[cfg(test)]
-mod tests;

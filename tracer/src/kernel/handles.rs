@@ -117,6 +117,11 @@ impl Dirs {
         dir
     }
 
+    /// A new directory of which an event tells the name.
+    pub(super) fn put_unseen(&mut self, fs: u32, id: &Id<'_>) -> Dir {
+        self.put(fs, id.kind, id.handle).0
+    }
+
     /// Finds out what a directory is called now, and those above it.
     fn look(&mut self, fs: &FileSystem, dir: Dir, handle: &Handle) -> io::Result<()> {
         let lost = || io::Error::from_raw_os_error(libc::ESTALE);
@@ -135,7 +140,8 @@ impl Dirs {
                 }
                 fd = files::open_path(fd.as_raw_fd(), c"..", false)?;
                 let above = fanotify::handle_of(fd.as_fd(), c"")?;
-                let (parent, new) = self.put(self.nodes[dir.0 as usize].fs, above.kind, &above.bytes);
+                let (parent, new) =
+                    self.put(self.nodes[dir.0 as usize].fs, above.kind, &above.bytes);
                 self.nodes[at.0 as usize].found.get_or_insert(Link { parent, name: name.into() });
                 if !new {
                     break;

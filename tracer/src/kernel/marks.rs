@@ -5,6 +5,7 @@ use crate::sys::fanotify::{self, FsId, Group, Handle};
 use crate::sys::files;
 use rustc_hash::FxHashMap;
 use std::ffi::CString;
+use std::fmt;
 use std::io;
 use std::ops::Index;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -97,6 +98,13 @@ pub(crate) struct Blind {
     pub(crate) why: String,
 }
 
+impl fmt::Display for Blind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (point, kind) = (&self.point.escape_ascii(), &self.kind.escape_ascii());
+        write!(f, "{point} ({kind}): {}", self.why)
+    }
+}
+
 impl Index<u32> for FileSystems {
     type Output = FileSystem;
 
@@ -106,6 +114,15 @@ impl Index<u32> for FileSystems {
 }
 
 impl FileSystems {
+    /// Whether files can be opened by their handles.
+    pub(super) fn probe(&self) -> io::Result<()> {
+        let mut shown = self.list.iter().flat_map(|fs| &fs.mounts);
+        match shown.find_map(|shown| Some((shown, shown.handle.as_ref()?))) {
+            Some((shown, handle)) => fanotify::open(shown.file.as_fd(), handle).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// The number of the file system of an event.
     pub(super) fn find(&self, id: FsId) -> Option<u32> {
         self.by_id.get(&id).copied()
@@ -154,7 +171,9 @@ impl FileSystems {
             // One that lies under another mount is reached by no name either.
             match show(mount, root) {
                 Ok(found) => shown.extend(found.filter(|new| {
-                    !shown.iter().any(|old: &Shown| crate::mounts::below(&new.root, &old.root).is_some())
+                    !shown
+                        .iter()
+                        .any(|old: &Shown| crate::mounts::below(&new.root, &old.root).is_some())
                 })),
                 Err(error) => worst = Some(error),
             }

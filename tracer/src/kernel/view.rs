@@ -1,10 +1,11 @@
 //! What was seen: who did what to which file.
 
 use super::event::{Entry, Event, Id};
-use super::handles::{Dir, Dirs, Link};
+use super::handles::{Dir, Dirs, Link, path_of};
 use super::marks::{Blind, FileSystems};
 use crate::mounts::{Mount, below, joined};
 use crate::sys::fanotify::{self, Handle};
+use crate::sys::files;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -118,38 +119,59 @@ impl View {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Spot {
     Named(Dir, u32),
+    /// A file whose path within this file system is known, but not its directory.
+    Path(u32, u32),
     /// A file without a known name, by file system and inode.
     Inode(u32, u64),
 }
 
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     member: u32,
     act: Act,
     spot: Spot,
+    other: Option<Spot>,
     /// Names before and after a rename of directories are two.
     epoch: u32,
 }
 
-struct Seen {
-    key: Key,
+/// Whose an event is, and when.
+#[derive(Clone, Copy)]
+struct Who {
+    member: u32,
     pid: i32,
-    dir: bool,
-    other: Option<Spot>,
     order: u64,
     /// The last event that the kernel may have merged into this one.
     until: u64,
     window: (u64, u64),
 }
 
-/// A change of a file's attributes or links that came without a name.
+struct Seen {
+    key: Key,
+    dir: bool,
+    who: Who,
+}
+
+/// A change of a file's attributes or number of links that came without a name.
 struct Nameless {
-    member: u32,
-    pid: i32,
+    who: Who,
     fs: u32,
     handle: Handle,
-    order: u64,
-    window: (u64, u64),
+}
+
+/// Files that got or lost a name, and processes that renamed something. With it comes a change of
+/// the number of links, as an event of its own that has no name.
+#[derive(Default)]
+struct Relinked {
+    files: FxHashSet<(u32, Handle)>,
+    renamers: FxHashSet<i32>,
+}
+
+impl Relinked {
+    fn explains(&self, change: &Nameless) -> bool {
+        self.renamers.contains(&change.who.pid)
+            || self.files.contains(&(change.fs, change.handle.clone()))
+    }
 }
 
 /// Events that were read in one go.
@@ -164,15 +186,13 @@ pub(super) struct Batch {
 pub(super) struct Eye {
     dirs: Dirs,
     names: FxHashMap<Box<[u8]>, u32>,
-    seen: FxHashMap<Key, ()>,
+    seen: FxHashSet<Key>,
     list: Vec<Seen>,
     order: u64,
     gaps: Vec<String>,
     nameless: Vec<Nameless>,
-    /// Files that got or lost a name, and processes that renamed something, of late: with it comes
-    /// a change of the number of links, which is no act of its own.
-    relinked: FxHashSet<(u32, Handle)>,
-    renamers: FxHashSet<i32>,
+    /// Of the last batch and the one before.
+    relinked: [Relinked; 2],
 }
 
 impl Eye {
@@ -197,11 +217,6 @@ impl Eye {
 /// The identity that the event's record names, as one to look for.
 fn owned(id: &Id<'_>) -> Handle {
     Handle { kind: id.kind, bytes: id.handle.into() }
-}
-
-/// A name that an event of a directory tells.
-fn is_name(entry: &Entry<'_>) -> bool {
-    entry.name != b"."
 }
 
 impl Eye {
@@ -240,8 +255,13 @@ impl Eye {
                 self.place(all, event, order, member.is_some());
             }
         }
+        self.relink(all, &events);
+        for change in std::mem::take(&mut self.nameless) {
+            if !self.relinked[0].explains(&change) {
+                self.see_nameless(all, &change);
+            }
+        }
         let until = self.order;
-        let mut nameless = std::mem::take(&mut self.nameless);
         for (order, (event, member)) in (first..).zip(&events) {
             if event.mask & libc::FAN_Q_OVERFLOW != 0 {
                 self.gap("the kernel dropped events".to_owned());
@@ -251,18 +271,203 @@ impl Eye {
                 self.see(all, event, who);
             }
         }
-        // What came with an event of this batch or the one before needs no name.
-        nameless.retain(|change| {
-            !self.renamers.contains(&change.pid)
-                && !self.relinked.contains(&(change.fs, change.handle.clone()))
-        });
-        for change in nameless {
-            self.see_nameless(all, change);
-        }
     }
 
     fn meet(&mut self, all: &FileSystems, id: &Id<'_>) -> Option<Dir> {
         let fs = all.find(id.fs)?;
         Some(self.dirs.meet(all, fs, id))
+    }
+
+    fn link(&mut self, all: &FileSystems, entry: &Entry<'_>) -> Option<Link> {
+        Some(Link { parent: self.meet(all, &entry.dir)?, name: entry.name.into() })
+    }
+
+    /// Takes in what an event says of where a directory is. What others do with directories that
+    /// the tree has nothing to do with is of no interest.
+    fn place(&mut self, all: &FileSystems, event: &Event<'_>, order: u64, ours: bool) {
+        let (Some(at), Some(file)) = (event.at, event.file) else { return };
+        let told = libc::FAN_CREATE | libc::FAN_DELETE | libc::FAN_RENAME;
+        let Some(fs) = all.find(file.fs).filter(|_| event.mask & told != 0) else { return };
+        let dir = match self.dirs.find(fs, &file) {
+            Some(dir) => dir,
+            None if ours => self.dirs.put_unseen(fs, &file),
+            None => return,
+        };
+        let Some(link) = self.link(all, &at) else { return };
+        if event.mask & libc::FAN_CREATE != 0 {
+            self.dirs.made(dir, order, link.clone());
+        }
+        if let Some(to) = event.to.and_then(|to| self.link(all, &to)) {
+            self.dirs.renamed(dir, order, link, to);
+        } else if event.mask & libc::FAN_DELETE != 0 {
+            self.dirs.removed(dir, order, link);
+        }
+    }
+
+    /// Remembers what explains events without a name.
+    fn relink(&mut self, all: &FileSystems, events: &[(Event<'_>, Option<u32>)]) {
+        let mut now = Relinked::default();
+        for (event, _) in events.iter().filter(|(_, member)| member.is_some()) {
+            if event.mask & libc::FAN_RENAME != 0 {
+                now.renamers.insert(event.pid);
+            } else if event.mask & (libc::FAN_CREATE | libc::FAN_DELETE) != 0
+                && let Some(file) = event.file
+                && let Some(fs) = all.find(file.fs)
+            {
+                now.files.insert((fs, owned(&file)));
+            }
+        }
+        self.relinked.swap(0, 1);
+        self.relinked[0] = now;
+    }
+
+    fn see(&mut self, all: &FileSystems, event: &Event<'_>, who: Who) {
+        let dir = event.mask & libc::FAN_ONDIR != 0;
+        let Some(at) = event.at else {
+            return self.see_without_name(all, event, who);
+        };
+        let Some(spot) = self.spot(all, &at) else {
+            return self.gap("an event names a file system that is not watched".to_owned());
+        };
+        if let Some(to) = event.to.and_then(|to| self.spot(all, &to)) {
+            self.note(Act::MovedFrom, spot, Some(to), dir, who);
+            self.note(Act::MovedTo, to, Some(spot), dir, who);
+        }
+        for &(bit, act) in Act::OF_MASK {
+            if event.mask & bit != 0 {
+                self.note(act, spot, None, dir, who);
+            }
+        }
+    }
+
+    fn spot(&mut self, all: &FileSystems, entry: &Entry<'_>) -> Option<Spot> {
+        let dir = self.meet(all, &entry.dir)?;
+        Some(Spot::Named(dir, self.intern(entry.name)))
+    }
+
+    fn intern(&mut self, name: &[u8]) -> u32 {
+        if let Some(number) = self.names.get(name) {
+            return *number;
+        }
+        let number = self.names.len() as u32;
+        self.names.insert(name.into(), number);
+        number
+    }
+
+    fn note(&mut self, act: Act, spot: Spot, other: Option<Spot>, dir: bool, who: Who) {
+        let key = Key { member: who.member, act, spot, other, epoch: self.dirs.epoch() };
+        if self.seen.insert(key) {
+            self.list.push(Seen { key, dir, who });
+        }
+    }
+
+    /// A file that was opened by its handle while nobody had it by name.
+    fn see_without_name(&mut self, all: &FileSystems, event: &Event<'_>, who: Who) {
+        let Some((file, fs)) = event.file.and_then(|file| Some((file, all.find(file.fs)?))) else {
+            return;
+        };
+        let handle = owned(&file);
+        if event.mask & !libc::FAN_ONDIR == libc::FAN_ATTRIB {
+            let change = Nameless { who, fs, handle };
+            if !self.relinked.iter().any(|links| links.explains(&change)) {
+                self.nameless.push(change);
+            }
+            return;
+        }
+        let spot = self.search(all, fs, &handle);
+        for &(bit, act) in Act::OF_MASK {
+            if event.mask & bit != 0 {
+                self.note(act, spot, None, event.mask & libc::FAN_ONDIR != 0, who);
+            }
+        }
+    }
+
+    /// A change of attributes that no change of names explains.
+    fn see_nameless(&mut self, all: &FileSystems, change: &Nameless) {
+        let spot = self.search(all, change.fs, &change.handle);
+        // One that is gone has lost its last name, or was never anybody else's.
+        if spot != Spot::Inode(change.fs, 0) {
+            self.note(Act::Attrib, spot, None, false, change.who);
+        }
+    }
+
+    /// The name of a file now, if the kernel knows it.
+    fn search(&mut self, all: &FileSystems, number: u32, handle: &Handle) -> Spot {
+        let fs = &all[number];
+        let mut inode = 0;
+        for shown in &fs.mounts {
+            let Ok(fd) = fanotify::open(shown.file.as_fd(), handle) else { continue };
+            let Ok(stat) = files::stat(fd.as_raw_fd(), c"", false) else { continue };
+            inode = stat.st_ino;
+            let Ok(path) = path_of(&fd) else { continue };
+            // A file without a name looks like the root directory.
+            let Some(rest) = below(&path, &shown.point).filter(|rest| !rest.is_empty()) else {
+                continue;
+            };
+            if stat.st_nlink > 0 {
+                let path = joined(&shown.root, rest);
+                return Spot::Path(number, self.intern(&path));
+            }
+        }
+        Spot::Inode(number, inode)
+    }
+
+    /// All that was seen, by the names of the time.
+    pub(super) fn close(
+        mut self,
+        all: &FileSystems,
+        mounts: Vec<Mount>,
+        blind: Vec<Blind>,
+    ) -> View {
+        for change in std::mem::take(&mut self.nameless) {
+            self.see_nameless(all, &change);
+        }
+        let mut names = vec![&b""[..]; self.names.len()];
+        for (name, number) in &self.names {
+            names[*number as usize] = name;
+        }
+        let place = |spot: Spot, at: u64| {
+            let (fs, path) = match spot {
+                Spot::Named(dir, name) => {
+                    let name = names[name as usize];
+                    let mut path = self.dirs.path(dir, at)?;
+                    if name != b"." {
+                        path = joined(&path, &[b"/", name].concat());
+                    }
+                    (self.dirs.fs(dir), path)
+                }
+                Spot::Path(fs, path) => (fs, names[path as usize].to_vec()),
+                Spot::Inode(fs, inode) => (fs, format!("#{inode}").into_bytes()),
+            };
+            Some(Place { device: all[fs].device.clone(), path })
+        };
+        let mut sights = Vec::with_capacity(self.list.len());
+        let mut lost = 0;
+        for Seen { key, dir, who } in &self.list {
+            let Some(found) = place(key.spot, who.order) else {
+                lost += 1;
+                continue;
+            };
+            let mut also = Vec::new();
+            for &at in self.dirs.renames(who.order, who.until) {
+                also.extend(place(key.spot, at).filter(|at| *at != found && !also.contains(at)));
+            }
+            sights.push(Sight {
+                act: key.act,
+                dir: *dir,
+                member: key.member,
+                pid: who.pid,
+                place: found,
+                also,
+                other: key.other.and_then(|other| place(other, who.order)),
+                order: who.order,
+                window: who.window,
+            });
+        }
+        let mut gaps = self.gaps;
+        if lost > 0 {
+            gaps.push(format!("the directories of {lost} events could not be found any more"));
+        }
+        View { sights, gaps, blind, mounts }
     }
 }

@@ -3,7 +3,7 @@
 use super::check;
 use std::ffi::CStr;
 use std::io;
-use std::mem::{MaybeUninit, zeroed};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// The largest handle a file system may give (MAX_HANDLE_SZ of the kernel).
@@ -54,9 +54,7 @@ impl Group {
     pub(crate) fn mark(&self, flags: u32, mask: u64, fd: BorrowedFd<'_>) -> io::Result<()> {
         let (group, fd) = (self.0.as_raw_fd(), fd.as_raw_fd());
         // SAFETY: the path may be null; the mark is then set on the descriptor.
-        check(i64::from(unsafe {
-            libc::fanotify_mark(group, flags, mask, fd, std::ptr::null())
-        }))?;
+        check(i64::from(unsafe { libc::fanotify_mark(group, flags, mask, fd, std::ptr::null()) }))?;
         Ok(())
     }
 
@@ -143,15 +141,10 @@ pub(crate) fn handle_of(fd: BorrowedFd<'_>, path: &CStr) -> io::Result<Handle> {
     Ok(Handle { kind: raw.kind, bytes: bytes.into() })
 }
 
-/// Waits until one of the descriptors has something to read, or the time has passed. A signal ends
-/// the wait as well.
-pub(crate) fn wait(fds: [i32; 2], millis: i32) {
-    // SAFETY: pollfd is plain integers, for which all zeroes is a value.
-    let mut list: [libc::pollfd; 2] = unsafe { zeroed() };
-    for (entry, fd) in list.iter_mut().zip(fds) {
-        entry.fd = fd;
-        entry.events = libc::POLLIN;
-    }
-    // SAFETY: the list is live and has as many entries as told.
-    unsafe { libc::poll(list.as_mut_ptr(), 2, millis) };
+/// Waits until the descriptor has something to read or its other end is closed, or the time has
+/// passed. Says whether it was the former.
+pub(crate) fn wait(fd: i32, millis: i32) -> bool {
+    let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: one live entry.
+    unsafe { libc::poll(&raw mut entry, 1, millis) == 1 }
 }

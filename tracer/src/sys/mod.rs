@@ -1,6 +1,7 @@
 //! The only place with unsafe code: thin, typed wrappers of system calls that nix lacks, or that
 //! it gets wrong for a tracer (see docs/architecture.md).
 
+pub(crate) mod fanotify;
 pub(crate) mod files;
 pub(crate) mod keeper;
 pub(crate) mod memory;
