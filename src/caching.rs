@@ -281,6 +281,22 @@ impl Session {
         self.cache.restore(&self.action, &look, restore)
     }
 
+    /// Writes the outputs of a hit that was found and not restored. Gives the notes.
+    ///
+    /// # Errors
+    /// When that fails, with the reason.
+    pub(crate) fn write(
+        &self,
+        declaration: &Declaration,
+        config: &Config,
+        hit: &Hit,
+    ) -> Result<Vec<String>, Miss> {
+        let judge = Judge::new(declaration, &config.policy);
+        let hash = |path: &Path, about: &Metadata| self.cache.hash(path, about);
+        let look = Look::new(self.action.workspace(), &judge, &hash);
+        self.cache.write(&self.action, &look, hit, self.umask)
+    }
+
     /// To be called before the action runs, so that what others change while it does is noticed.
     pub(crate) fn watch(&self, declaration: &Declaration, config: &Config) {
         self.action.watch(&Judge::new(declaration, &config.policy));

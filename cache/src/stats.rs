@@ -133,6 +133,17 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Counts an action that was restored: from this remote, or from the local store.
+    pub fn hit(&mut self, remote: Option<&str>) {
+        match remote {
+            None => self.local_hits += 1,
+            Some(name) => {
+                self.remote_hits += 1;
+                self.remote(name).hits += 1;
+            }
+        }
+    }
+
     /// Counts a miss.
     pub fn miss(&mut self, reason: MissReason) {
         *self.misses.entry(reason.name().to_owned()).or_default() += 1;

@@ -13,6 +13,10 @@ pub(crate) struct Stores {
     /// URL
     #[arg(long, value_name = "URL")]
     remote: Vec<String>,
+    /// At most this many requests at once to a remote whose settings don't say otherwise
+    /// [default: 100]
+    #[arg(long, value_name = "N")]
+    connections: Option<usize>,
     /// Run this percentage of hits again and fail (I005) when the outputs differ
     #[arg(long, value_name = "PERCENT")]
     verify_hits: Option<f64>,
@@ -26,6 +30,10 @@ impl Stores {
             layers.push(flag("--no-cache", "cache.enabled", "false"));
         }
         layers.extend(self.remote.iter().map(|url| flag("--remote", "cache.remote", url)));
+        if let Some(connections) = self.connections {
+            let text = format!("cache.connections = {connections}");
+            layers.push(flag_text("--connections", text));
+        }
         if let Some(percent) = self.verify_hits {
             layers.push(flag_text("--verify-hits", format!("cache.verify-hits = {percent:?}")));
         }

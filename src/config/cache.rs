@@ -36,6 +36,8 @@ pub(crate) struct Cache {
     pub(crate) trusted_keys: Vec<String>,
     /// The file of the private key that signs results, relative to this file.
     pub(crate) signing_key: Option<String>,
+    /// At most this many requests at once to a remote that does not say otherwise [default: 100].
+    pub(crate) connections: Option<usize>,
     /// Stores that others share, in the order in which they are asked.
     pub(crate) remote: Vec<Remote>,
 }
@@ -78,7 +80,7 @@ pub(crate) struct Remote {
     endpoint: Option<String>,
     /// S3: the region [default: us-east-1].
     region: Option<String>,
-    /// At most this many requests at once [default: 100].
+    /// At most this many requests at once [default: `connections` of `cache`].
     connections: Option<usize>,
     /// How long to wait for a connection [default: 2s].
     connect_timeout: Option<Time>,
@@ -147,6 +149,8 @@ pub(crate) struct Caching {
     pub(crate) hard_links: bool,
     /// The percentage of hits that is run again.
     pub(crate) verify_hits: f64,
+    /// How many requests at once, for remotes that don't say.
+    connections: Option<usize>,
     /// Whose results are taken.
     trusted_keys: Vec<PublicKey>,
     /// The file of the private key.
@@ -167,6 +171,7 @@ impl Default for Caching {
             reshare: false,
             hard_links: false,
             verify_hits: 0.0,
+            connections: None,
             trusted_keys: Vec::new(),
             signing_key: None,
             remotes: Vec::new(),
@@ -204,6 +209,7 @@ impl Caching {
             }
             self.verify_hits = percent;
         }
+        self.connections = cache.connections.or(self.connections);
         for key in &cache.trusted_keys {
             let key = PublicKey::parse(key).map_err(|error| {
                 Error::plain(format!("{}: cache.trusted-keys: {error}", layer.name))
@@ -281,7 +287,14 @@ impl Caching {
     /// # Errors
     /// When a file or variable that a remote names can't be read.
     pub(crate) fn remotes(&self) -> Result<Vec<RemoteOptions>, Error> {
-        self.remotes.iter().map(|(remote, base)| remote.resolve(base)).collect()
+        let resolve = |(remote, base): &(Remote, PathBuf)| {
+            let mut options = remote.resolve(base)?;
+            if let (None, Some(connections)) = (remote.connections, self.connections) {
+                options.connections = connections.max(1);
+            }
+            Ok(options)
+        };
+        self.remotes.iter().map(resolve).collect()
     }
 }
 

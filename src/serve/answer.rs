@@ -74,6 +74,9 @@ pub(super) struct Remote {
 pub(super) struct Hit {
     /// `local`, or the name of a remote.
     pub(super) from: String,
+    /// Names it for `restore`, if it is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) token: Option<String>,
     /// The strong key.
     pub(super) key: String,
     /// Whether the outputs were written.

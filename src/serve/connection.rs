@@ -15,9 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 /// How much a client may ask for before it takes answers, in KiB of requests. A short request
-/// counts as [`LEAST`]: so no more than 256 are under way, twice as many as there are threads.
+/// counts as [`LEAST`]: so no more than 512 are under way, twice as many as there are threads.
 const ROOM: usize = 64 << 10;
-const LEAST: usize = 256;
+const LEAST: usize = 128;
 
 /// An answer on its way. The permit is the room that its request took.
 type Outgoing = (Vec<u8>, OwnedSemaphorePermit);

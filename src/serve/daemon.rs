@@ -34,9 +34,9 @@ pub(super) struct Daemon {
     pub(super) started: Instant,
     pub(super) connections: Arc<AtomicUsize>,
     pub(super) in_flight: Arc<AtomicUsize>,
-    /// Runs that have begun and not ended.
+    /// Runs that have begun and not ended, and results that are held.
     pub(super) runs: Arc<AtomicUsize>,
-    /// How many runs have begun.
+    /// How many runs have begun, and results been held.
     pub(super) begun: AtomicU64,
     pub(super) requests: Mutex<BTreeMap<&'static str, u64>>,
     /// Set when the daemon is to end.
@@ -79,6 +79,8 @@ enum How {
     Find,
     /// Not at all: only the key is wanted.
     Refresh,
+    /// Not again: it was looked for just now.
+    Prepare,
 }
 
 /// What came of a search: a hit, or why there is none; with the key that a run has, or why it has
@@ -88,12 +90,20 @@ enum Found {
     Miss(Miss, Box<Result<Session, String>>),
 }
 
+/// No result, because the action has no key.
+fn keyless(reason: &'static str, why: String) -> Found {
+    let (key, notes) = (None, Vec::new());
+    let miss = Miss { reason, key, uncacheable: Some(why.clone()), notes };
+    Found::Miss(miss, Box::new(Err(why)))
+}
+
 impl Daemon {
     /// Carries out a request. May take as long as remotes allow.
     pub(super) fn answer(&self, request: Request, runs: &Runs) -> Result<(Answer, After), Failure> {
         let name = match &request {
             Request::Hello(_) => "hello",
             Request::Lookup(_) => "lookup",
+            Request::Restore(_) => "restore",
             Request::Begin(_) => "begin",
             Request::End(_) => "end",
             Request::Abort(_) => "abort",
@@ -104,14 +114,17 @@ impl Daemon {
         *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
         let answer = match request {
             Request::Hello(hello) => self.hello(&hello)?,
-            Request::Lookup(lookup) => self.lookup(*lookup)?,
+            Request::Lookup(lookup) => self.lookup(*lookup, runs)?,
+            Request::Restore(restore) => self.restore(&restore, runs)?,
             Request::Begin(begin) => self.begin(*begin, runs)?,
             Request::End(end) => {
                 let run = runs.take(&end.token)?;
                 return self.end(end, run);
             }
             Request::Abort(Abort { token }) => {
-                runs.take(&token)?;
+                if runs.release(&token).is_err() {
+                    runs.take(&token)?;
+                }
                 Answer::Done(Done::default())
             }
             Request::Stats => Answer::Stats(Box::new(self.stats())),
@@ -189,12 +202,17 @@ impl Daemon {
         }
     }
 
-    fn lookup(&self, lookup: Lookup) -> Result<Answer, Failure> {
-        let Lookup { action, caller, restore } = lookup;
+    fn lookup(&self, lookup: Lookup, runs: &Runs) -> Result<Answer, Failure> {
+        let Lookup { action, caller, restore, hold } = lookup;
+        if restore && hold {
+            let what = "`hold` is for what is not restored yet";
+            return Err(Failure::new(Code::BadMessage, what));
+        }
         let subject = Subject::resolve(action, caller, self.umask, &self.config)?;
         let how = if restore { How::Restore } else { How::Find };
         Ok(match self.find(&subject, how) {
-            Found::Hit(hit, session) => self.hit(*hit, &session, restore),
+            Found::Hit(hit, session) if hold => self.hold(subject, *hit, session, runs)?,
+            Found::Hit(hit, session) => Answer::Hit(Box::new(self.hit(&hit, &session, restore))),
             Found::Miss(miss, _) => Answer::Miss(miss),
         })
     }
@@ -203,17 +221,14 @@ impl Daemon {
     fn find(&self, subject: &Subject, how: How) -> Found {
         let session = match self.session(subject) {
             Ok(session) => session,
-            Err((reason, why)) => {
-                let (key, notes) = (None, Vec::new());
-                let miss = Miss { reason, key, uncacheable: Some(why.clone()), notes };
-                return Found::Miss(miss, Box::new(Err(why)));
-            }
+            Err((reason, why)) => return keyless(reason, why),
         };
         let (reason, mut notes) = match how {
             How::Refresh => {
                 session.cache.count(|counters| counters.miss(MissReason::Refreshed));
                 (MissReason::Refreshed, Vec::new())
             }
+            How::Prepare => (MissReason::NoEntry, Vec::new()),
             _ => match session.find(&subject.declaration, &self.config, how == How::Restore) {
                 Ok(hit) => return Found::Hit(Box::new(hit), Box::new(session)),
                 Err(miss) => (miss.reason, miss.notes),
@@ -225,11 +240,13 @@ impl Daemon {
         Found::Miss(miss, Box::new(Ok(session)))
     }
 
-    fn hit(&self, hit: cache::Hit, session: &Session, restored: bool) -> Answer {
-        let mut notes = hit.notes;
+    /// What the client is told of a hit.
+    pub(super) fn hit(&self, hit: &cache::Hit, session: &Session, restored: bool) -> Hit {
+        let mut notes = hit.notes.clone();
         notes.extend(self.warnings());
-        Answer::Hit(Box::new(Hit {
-            from: hit.remote.unwrap_or_else(|| "local".to_owned()),
+        Hit {
+            from: hit.remote.clone().unwrap_or_else(|| "local".to_owned()),
+            token: None,
             key: hit.action.to_string(),
             restored,
             outputs: session.action.outputs().to_vec(),
@@ -237,7 +254,13 @@ impl Daemon {
             stderr: Stream::of(&hit.stderr),
             duration_ms: hit.entry.provenance.duration,
             notes,
-        }))
+        }
+    }
+
+    /// A number of its own for a run or a result that is held, and the token made of it.
+    pub(super) fn token(&self) -> (u64, String) {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        (number, format!("{number}-{:016x}", fastrand::u64(..)))
     }
 
     /// The key of an action, or why it has none, as the name of a reason and in words.
@@ -257,16 +280,23 @@ impl Daemon {
 
     fn begin(&self, begin: Begin, runs: &Runs) -> Result<Answer, Failure> {
         runs.admit()?;
-        let Begin { action, caller, refresh } = begin;
+        let Begin { action, caller, refresh, searched, cache } = begin;
         let mut subject = Subject::resolve(action, caller, self.umask, &self.config)?;
         let how = match refresh {
             true => How::Refresh,
+            false if searched => How::Prepare,
             false if sampled(&self.config) => How::Find,
             false => How::Restore,
         };
-        let (miss, session, known) = match self.find(&subject, how) {
+        let found = match cache {
+            true => self.find(&subject, how),
+            false => {
+                keyless(NotCachedReason::Disabled.name(), "the client wants no cache".to_owned())
+            }
+        };
+        let (miss, session, known) = match found {
             Found::Hit(hit, session) if how == How::Restore => {
-                return Ok(self.hit(*hit, &session, true));
+                return Ok(Answer::Hit(Box::new(self.hit(&hit, &session, true))));
             }
             Found::Hit(mut hit, session) => {
                 session.cache.count(|counters| counters.miss(MissReason::Sampled));
@@ -291,8 +321,7 @@ impl Daemon {
         );
         declaration.environment.undeclared = undeclared;
         let deleted = delete_outputs(declaration).map_err(file)?;
-        let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        let token = format!("{number}-{:016x}", fastrand::u64(..));
+        let (number, token) = self.token();
         let recording = self.recordings.join(format!("{number}.trace"));
         let environment = env
             .into_iter()

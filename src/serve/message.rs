@@ -28,6 +28,7 @@ struct Message {
     id: Id,
     hello: Option<Hello>,
     lookup: Option<Box<Lookup>>,
+    restore: Option<Restore>,
     begin: Option<Box<Begin>>,
     end: Option<End>,
     abort: Option<Abort>,
@@ -47,6 +48,7 @@ struct Envelope {
 pub(super) enum Request {
     Hello(Hello),
     Lookup(Box<Lookup>),
+    Restore(Restore),
     Begin(Box<Begin>),
     End(End),
     Abort(Abort),
@@ -90,6 +92,16 @@ pub(super) struct Lookup {
     /// Write the outputs.
     #[serde(default = "yes")]
     pub(super) restore: bool,
+    /// Keep what was found, for a later `restore`.
+    #[serde(default)]
+    pub(super) hold: bool,
+}
+
+/// Write the outputs of a result that was found and kept.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Restore {
+    pub(super) token: String,
 }
 
 /// Look for a result, and prepare a run if there is none.
@@ -101,6 +113,12 @@ pub(super) struct Begin {
     /// Run the action even if its result is known.
     #[serde(default)]
     pub(super) refresh: bool,
+    /// The client has looked for it: run it, and count no miss.
+    #[serde(default)]
+    pub(super) searched: bool,
+    /// Leave the cache alone: the run is only judged.
+    #[serde(default = "yes")]
+    pub(super) cache: bool,
 }
 
 /// Judge a run and publish its result.
@@ -176,10 +194,11 @@ pub(super) fn parse(line: &[u8]) -> Result<(Id, Request), (Option<Id>, Failure)>
         };
         (envelope.id, failure)
     })?;
-    let Message { id, hello, lookup, begin, end, abort, stats, flush, shutdown } = message;
+    let Message { id, hello, lookup, restore, begin, end, abort, stats, flush, shutdown } = message;
     let mut requests = [
         hello.map(Request::Hello),
         lookup.map(Request::Lookup),
+        restore.map(Request::Restore),
         begin.map(Request::Begin),
         end.map(Request::End),
         abort.map(Request::Abort),
@@ -305,8 +324,8 @@ mod tests {
             names.split('`').skip(1).step_by(2).map(str::to_owned).collect()
         };
         let requests = expected(r#"{"?":0}"#);
-        assert_eq!(requests.len(), 9, "{requests:?}");
-        let bodies = ["hello", "lookup", "begin", "end", "abort"];
+        assert_eq!(requests.len(), 10, "{requests:?}");
+        let bodies = ["hello", "lookup", "restore", "begin", "end", "abort"];
         let members = bodies.map(|name| expected(&format!(r#"{{"id":0,"{name}":{{"?":0}}}}"#)));
         let caller = expected(r#"{"id":0,"lookup":{"caller":{"?":0}}}"#);
         for name in requests.iter().chain(members.iter().flatten()).chain(&caller) {

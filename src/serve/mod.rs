@@ -9,6 +9,7 @@ mod answer;
 mod connection;
 mod daemon;
 mod ending;
+mod held;
 mod message;
 mod runs;
 mod socket;
@@ -41,7 +42,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// How many requests are carried out at once. Most of their time is waiting for remotes.
-const THREADS: usize = 128;
+const THREADS: usize = 256;
 
 /// How long requests that are under way may still take when the daemon is to end.
 const GRACE: Duration = Duration::from_secs(10);

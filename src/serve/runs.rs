@@ -1,6 +1,7 @@
 //! Runs that clients have begun, and what they are held against when they end.
 
 use super::daemon::Counted;
+use super::held::Held;
 use super::message::{Code, End, Failure, Stream};
 use super::subject::Subject;
 use crate::caching::{Known, Session};
@@ -39,10 +40,11 @@ impl Drop for Run {
     }
 }
 
-/// The runs of one connection, by token. They die with it.
+/// The runs of one connection, and the results it holds, by token. They die with it.
 #[derive(Default)]
 pub(super) struct Runs {
     open: Mutex<HashMap<String, Run>>,
+    held: Mutex<HashMap<String, Held>>,
 }
 
 impl Runs {
@@ -63,6 +65,29 @@ impl Runs {
 
     pub(super) fn put(&self, token: String, run: Run) {
         self.open().insert(token, run);
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a result, if there is room for one more.
+    pub(super) fn hold(&self, token: String, held: Held) -> Result<(), Failure> {
+        let mut all = self.held();
+        if all.len() >= MAX_RUNS {
+            let what = format!("{MAX_RUNS} results are held and not restored");
+            return Err(Failure::new(Code::TooManyTokens, what));
+        }
+        all.insert(token, held);
+        Ok(())
+    }
+
+    /// Gives a result that was kept.
+    pub(super) fn release(&self, token: &str) -> Result<Held, Failure> {
+        self.held().remove(token).ok_or_else(|| {
+            let what = "no result that this connection holds has this token";
+            Failure::new(Code::UnknownToken, what)
+        })
     }
 
     pub(super) fn take(&self, token: &str) -> Result<Run, Failure> {

@@ -286,3 +286,82 @@ fn a_hit_that_is_run_again_must_give_the_same() {
     // Neither result is given to anybody.
     assert!(site.lookup(&mut client, &action, "one")["miss"].is_object());
 }
+
+#[test]
+fn a_result_that_is_held_is_written_when_its_turn_has_come() {
+    let site = Site::new();
+    let _daemon = site.daemon(&[]);
+    let mut client = site.client();
+    let action = script("echo one > a; echo two > b", &["a", "b"]);
+    assert_eq!(site.run(&mut client, &action, "one")["published"], true);
+
+    let mut held = || {
+        let caller = site.caller("two");
+        let lookup = json!({"action": action, "caller": caller, "restore": false, "hold": true});
+        client.ask(json!({"lookup": lookup}))["hit"].clone()
+    };
+    let (hit, other) = (held(), held());
+    assert_eq!((&hit["restored"], &hit["outputs"]), (&json!(false), &json!(["a", "b"])), "{hit}");
+    assert!(!fs::exists(site.path("two/a")).expect("two"), "it has waited");
+    let tokens = client.ask(json!({"stats": {}}))["stats"]["tokens"].clone();
+    assert_eq!(tokens, 2);
+
+    assert_eq!(client.ask(json!({"restore": {"token": hit["token"]}}))["done"], json!({}));
+    assert_eq!((site.read("two/a"), site.read("two/b")), (b"one\n".into(), b"two\n".into()));
+    let (code, _) = client.fails(json!({"restore": {"token": hit["token"]}}));
+    assert_eq!(code, "unknown-token", "once");
+    assert_eq!(client.ask(json!({"abort": {"token": other["token"]}}))["done"], json!({}));
+    let stats = client.ask(json!({"stats": {}}))["stats"].clone();
+    assert_eq!((&stats["tokens"], &stats["store"]["local-hits"]), (&json!(0), &json!(1)));
+
+    // The store goes away in between.
+    fs::remove_file(site.path("two/a")).expect("it was made");
+    fs::remove_file(site.path("two/b")).expect("it was made");
+    let caller = site.caller("two");
+    let lookup = json!({"action": action, "caller": caller, "restore": false, "hold": true});
+    let hit = client.ask(json!({"lookup": lookup}))["hit"].clone();
+    let store = site.path("cache/airtight");
+    fs::rename(&store, site.path("cache/elsewhere")).expect("the store is there");
+    let miss = client.ask(json!({"restore": {"token": hit["token"]}}))["miss"].clone();
+    assert_eq!(miss["reason"], "blob-missing", "{miss}");
+    assert!(!fs::exists(site.path("two/a")).expect("two"));
+}
+
+#[test]
+fn what_was_looked_for_is_not_looked_for_again() {
+    let site = Site::new();
+    let _daemon = site.daemon(&[]);
+    let mut client = site.client();
+    let action = script("echo made > out", &["out"]);
+    let miss = site.lookup(&mut client, &action, "one")["miss"].clone();
+    let caller = site.caller("one");
+    let begin = json!({"begin": {"action": action, "caller": caller, "searched": true}});
+    let begun = client.ask(begin.clone());
+    assert_eq!((&begun["run"]["key"], &begun["run"]["reason"]), (&miss["key"], &json!("no-entry")));
+    assert_eq!(site.carry_out(&mut client, &begun)["published"], true);
+    // Though there is one by now.
+    let begun = client.ask(begin);
+    assert!(begun["run"].is_object(), "{begun}");
+    let stats = client.ask(json!({"stats": {}}))["stats"].clone();
+    assert_eq!(stats["store"]["misses"], json!({"no-entry": 1}), "{stats}");
+}
+
+#[test]
+fn a_run_that_wants_no_cache_is_judged_only() {
+    let site = Site::new();
+    let _daemon = site.daemon(&[]);
+    let mut client = site.client();
+    let action = script("echo made > out", &["out"]);
+    let caller = site.caller("one");
+    let begin = json!({"begin": {"action": action, "caller": caller, "cache": false}});
+    let begun = client.ask(begin.clone());
+    let why = "the client wants no cache";
+    let run = &begun["run"];
+    assert_eq!((&run["reason"], &run["uncacheable"]), (&json!("disabled"), &json!(why)));
+    let judged = site.carry_out(&mut client, &begun);
+    assert_eq!((&judged["exit"], &judged["published"]), (&json!(0), &json!(false)), "{judged}");
+    assert_eq!((&judged["reason"], &judged["why"]), (&json!("not-cacheable"), &json!(why)));
+    // Nor is one taken.
+    assert_eq!(site.run(&mut client, &action, "one")["published"], true);
+    assert!(client.ask(begin)["run"].is_object());
+}

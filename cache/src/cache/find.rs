@@ -91,16 +91,41 @@ impl Cache {
         match found {
             Some(mut hit) => {
                 hit.notes = notes;
-                match &hit.remote {
-                    // What is done with it is the caller's to count.
-                    _ if restore == Restore::Nothing => {}
-                    None => counters.local_hits += 1,
-                    Some(name) => {
-                        counters.remote_hits += 1;
-                        counters.remote(name).hits += 1;
-                    }
+                // What is done with it otherwise is the caller's to count.
+                if restore != Restore::Nothing {
+                    counters.hit(hit.remote.as_deref());
                 }
                 Ok(hit)
+            }
+            None => {
+                counters.miss(reason);
+                Err(Miss { reason, notes })
+            }
+        }
+    }
+
+    /// Writes the outputs of a hit that was found with [`Restore::Nothing`], under this umask. Gives
+    /// the notes.
+    ///
+    /// # Errors
+    /// When that fails: what was found is damaged or gone by now, or can't be written. The
+    /// workspace is as it was.
+    pub fn write(
+        &self,
+        action: &Action,
+        look: &Look<'_>,
+        hit: &Hit,
+        umask: u32,
+    ) -> Result<Vec<String>, Miss> {
+        let mut search = Search::new(self, action, look, Restore::Outputs { umask });
+        let written = search.write(&hit.entry, None);
+        let Search { notes, damaged, reason, .. } = search;
+        let mut counters = self.counters();
+        counters.damaged += damaged;
+        match written {
+            Some(_) => {
+                counters.hit(hit.remote.as_deref());
+                Ok(notes)
             }
             None => {
                 counters.miss(reason);
@@ -296,26 +321,27 @@ impl Search<'_> {
             },
         };
         let (stdout, stderr) = (stream(result.stdout)?, stream(result.stderr)?);
-        let restored = match self.restore {
-            Restore::Nothing => Restored::default(),
-            Restore::Outputs { umask } => {
-                let options = RestoreOptions {
-                    hard_links: self.cache.options.hard_links,
-                    umask,
-                    producer_umask: Some(entry.provenance.umask),
-                };
-                let (workspace, names) = (self.action.workspace(), self.action.outputs());
-                match outputs::restore(workspace, result, names, &self.cache.local, options) {
-                    Ok(restored) => restored,
-                    Err(error) => {
-                        self.not_restored(from, &error);
-                        return None;
-                    }
-                }
-            }
-        };
+        let restored = self.write(&entry, from)?;
         let remote = from.map(|remote| remote.name().to_owned());
         Some(Hit { remote, action, entry, stdout, stderr, restored, notes: Vec::new() })
+    }
+
+    /// Writes the outputs, if that is wanted.
+    fn write(&mut self, entry: &Entry, from: Option<&Guarded>) -> Option<Restored> {
+        let Restore::Outputs { umask } = self.restore else { return Some(Restored::default()) };
+        let options = RestoreOptions {
+            hard_links: self.cache.options.hard_links,
+            umask,
+            producer_umask: Some(entry.provenance.umask),
+        };
+        let (workspace, names) = (self.action.workspace(), self.action.outputs());
+        match outputs::restore(workspace, &entry.result, names, &self.cache.local, options) {
+            Ok(restored) => Some(restored),
+            Err(error) => {
+                self.not_restored(from, &error);
+                None
+            }
+        }
     }
 
     fn not_restored(&mut self, from: Option<&Guarded>, error: &RestoreError) {
