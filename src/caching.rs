@@ -122,6 +122,9 @@ pub(crate) fn action(
     if config.policy.unsafe_allow_io_uring {
         unsafe_options.push("allow-io-uring");
     }
+    if config.policy.unsafe_accept_fanotify {
+        unsafe_options.push("accept-fanotify");
+    }
     if config.policy.unsafe_publish_with_daemons {
         unsafe_options.push("publish-with-daemons");
     }

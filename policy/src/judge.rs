@@ -17,8 +17,7 @@ use crate::suppress::{Suppressions, Unused};
 use crate::tree::{Fact, Tree};
 use crate::verdict::{Counts, Suppressed, Verdict};
 use airtight_recording::{
-    Access, Completeness, Exit, HostKind, HostNote, Kind, Op, PathId, ProcessId, Reason,
-    ReasonCode, Recording, Stamp,
+    Access, Exit, HostKind, HostNote, Kind, Op, PathId, ProcessId, Recording, Stamp,
 };
 use rustc_hash::FxHashSet;
 use std::rc::Rc;
@@ -145,19 +144,13 @@ impl<'a> Judge<'a> {
         let (mut findings, suppressed) = self.suppress(findings, judged);
         findings.sort_by(Finding::compare);
         uncacheable.extend(ending(exit));
-        if !recording.is_complete() {
+        let completeness = self.policy.completeness(recording);
+        if !completeness.is_complete() {
             uncacheable.push("the recording is incomplete".into());
         }
         uncacheable.extend(self.policy.against_publishing(&findings, &suppressed));
-        let completeness = recording.end.clone().unwrap_or_else(|| Completeness::Incomplete {
-            reasons: vec![Reason {
-                code: ReasonCode::Other,
-                detail: "the recording has no end".into(),
-                process: None,
-            }],
-        });
         let digest = RecordingDigest::of(recording);
-        if digest.is_none() && recording.is_complete() {
+        if digest.is_none() && completeness.is_complete() {
             uncacheable.push("the recording contradicts itself".into());
         }
         Verdict {

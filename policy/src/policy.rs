@@ -5,7 +5,7 @@ use crate::pattern::Pattern;
 use crate::rules::Rule;
 use crate::source::{ParseError, Place, Source, parse_toml};
 use crate::verdict::Suppressed;
-use airtight_recording::Digest;
+use airtight_recording::{Completeness, Digest, Reason, ReasonCode, Recording};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::borrow::Cow;
@@ -265,6 +265,9 @@ pub struct Layer {
     pub unsafe_allow_io_uring: Option<bool>,
     /// Publish results of actions that talked to a server outside of their process tree.
     pub unsafe_publish_with_daemons: Option<bool>,
+    /// Take a recording by the fanotify backend for a complete one, although it can't know what was
+    /// looked for and not found.
+    pub unsafe_accept_fanotify: Option<bool>,
     /// Path patterns of each scope.
     pub scopes: ScopeLists,
     /// Contacts that are allowed.
@@ -309,6 +312,8 @@ pub struct Policy {
     pub unsafe_allow_io_uring: bool,
     /// Publish in spite of H002.
     pub unsafe_publish_with_daemons: bool,
+    /// Take a recording for complete in spite of what its backend can't see.
+    pub unsafe_accept_fanotify: bool,
     /// Path patterns of each scope.
     pub scopes: ScopeLists,
     /// Contacts that are allowed.
@@ -339,6 +344,7 @@ impl Default for Policy {
             survivors: Vec::new(),
             unsafe_allow_io_uring: false,
             unsafe_publish_with_daemons: false,
+            unsafe_accept_fanotify: false,
             scopes: ScopeLists::default(),
             network: Network::default(),
             severity: BTreeMap::new(),
@@ -366,6 +372,7 @@ impl Policy {
         set(&mut self.reaction, layer.reaction);
         set(&mut self.unsafe_allow_io_uring, layer.unsafe_allow_io_uring);
         set(&mut self.unsafe_publish_with_daemons, layer.unsafe_publish_with_daemons);
+        set(&mut self.unsafe_accept_fanotify, layer.unsafe_accept_fanotify);
         self.survivors.extend(layer.survivors);
         self.scopes.workspace.extend(layer.scopes.workspace);
         self.scopes.toolchain.extend(layer.scopes.toolchain);
@@ -407,6 +414,26 @@ impl Policy {
             (None, Severity::Error) => self.reaction,
             (None, Severity::Warn | Severity::Note) => self.reaction.min(Reaction::Warn),
             (None, Severity::Record) => Reaction::Record,
+        }
+    }
+
+    /// How complete a recording is, apart from reasons that this policy accepts.
+    pub(crate) fn completeness(&self, recording: &Recording) -> Completeness {
+        let mut reasons = match &recording.end {
+            Some(Completeness::Complete) => return Completeness::Complete,
+            Some(Completeness::Incomplete { reasons }) => reasons.clone(),
+            None => vec![Reason {
+                code: ReasonCode::Other,
+                detail: "the recording has no end".into(),
+                process: None,
+            }],
+        };
+        if self.unsafe_accept_fanotify {
+            reasons.retain(|reason| reason.code != ReasonCode::BackendLimits);
+        }
+        match reasons.is_empty() {
+            true => Completeness::Complete,
+            false => Completeness::Incomplete { reasons },
         }
     }
 

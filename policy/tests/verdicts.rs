@@ -416,6 +416,12 @@ fn integrity() {
         m.create("/ws/b.o");
         m.end_as(end)
     };
+    let [limits, lost] = [ReasonCode::BackendLimits, ReasonCode::LostEvent].map(|code| Reason {
+        code,
+        detail: "events were lost".into(),
+        process: None,
+    });
+    let both = Completeness::Incomplete { reasons: vec![limits, lost] };
     check(
         "integrity",
         vec![
@@ -428,6 +434,10 @@ fn integrity() {
             }),
             Case::of("i002", ended(&reason(ReasonCode::UnknownSyscall, "syscall 999"))),
             Case::of("i003", ended(&reason(ReasonCode::Untraceable, "pid 7 is traced by another"))),
+            Case::of("backend", ended(&reason(ReasonCode::BackendLimits, "no probes are seen"))),
+            Case::of("backend accepted", ended(&reason(ReasonCode::BackendLimits, "no probes")))
+                .policy("unsafe-accept-fanotify = true"),
+            Case::of("more than the backend", ended(&both)).policy("unsafe-accept-fanotify = true"),
             Case::new("i004", |m| {
                 m.process(Some(ProcessId(1)), 102, "/usr/bin/ccache", &["cc", "-c", "b.c"]);
             }),

@@ -110,6 +110,8 @@ pub enum ReasonCode {
     WriteFailed,
     /// The tracer was interrupted.
     Interrupted,
+    /// The backend can't see everything by its nature; the detail says what.
+    BackendLimits,
     /// Another cause, in the detail.
     Other,
 }

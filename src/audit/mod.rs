@@ -216,7 +216,7 @@ fn judge_command(
     let processes = u32::try_from(recording.processes.len()).unwrap_or(u32::MAX);
     let mut verdict = BuildVerdict::default();
     verdict.exit = judged.exit();
-    verdict.completeness = recording.end.clone();
+    verdict.completeness = recording.end.as_ref().map(|_| judged.completeness().clone());
     verdict.counts = judged.counts();
     verdict.findings = judged.findings().to_vec();
     verdict.suppressed = judged.suppressed().to_vec();

@@ -186,7 +186,7 @@ impl<'b> Court<'_, 'b, '_> {
         self.findings.extend(findings);
         let mut reasons = Vec::from_iter(ending(exit));
         reasons.extend(uncacheable);
-        if !parts.recording.is_complete() {
+        if !self.policy.completeness(parts.recording).is_complete() {
             reasons.push("the recording is incomplete".into());
         }
         self.grounds.push(Ground { slot, name: declaration.name.clone(), reasons, used });
@@ -283,7 +283,7 @@ impl<'b> Court<'_, 'b, '_> {
         });
         let mut verdict = BuildVerdict {
             exit: recording.exit(),
-            completeness: recording.end.clone(),
+            completeness: recording.end.as_ref().map(|_| self.policy.completeness(recording)),
             counts: Counts::default(),
             findings,
             suppressed,

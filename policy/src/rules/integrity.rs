@@ -73,7 +73,7 @@ that compare two runs, not by a single action.",
 use crate::judge::Case;
 use crate::name::file_name;
 use crate::scopes::Scope;
-use airtight_recording::{Completeness, HostKind, Image, Reason, ReasonCode, Stamp};
+use airtight_recording::{Completeness, HostKind, Image, ReasonCode, Stamp};
 
 /// Compiler caches and distributors, with the variable that switches them off.
 const COMPILER_CACHES: [(&str, Option<&str>); 5] = [
@@ -103,14 +103,9 @@ pub(crate) fn check(case: &mut Case<'_>) {
 
 /// What is told of every recording, judged or not.
 pub(crate) fn completeness(case: &mut Case<'_>) {
-    let reasons = match &case.tree.recording.end {
-        Some(Completeness::Complete) => return,
-        Some(Completeness::Incomplete { reasons }) => reasons.clone(),
-        None => vec![Reason {
-            code: ReasonCode::Other,
-            detail: "the recording has no end".into(),
-            process: None,
-        }],
+    let Completeness::Incomplete { reasons } = case.judge.policy.completeness(case.tree.recording)
+    else {
+        return;
     };
     let noted = |kind| {
         case.tree.recording.host.iter().any(|note: &airtight_recording::HostNote| note.kind == kind)
