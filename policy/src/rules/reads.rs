@@ -93,7 +93,7 @@ on a cache hit of the producer the file is not there.",
         severity: Severity::Error,
         message: "undeclared look at {}",
         effect: "if {} appeared, vanished or changed, {action} would not be rebuilt",
-        line: Some(Fix::Input),
+        line: Some(Fix::Look),
         what: "An existing file was asked for with stat, access or the like, and it is not \
 declared. Directories need no declaration.",
         why: "Whether the file exists, its size or its times may change the output.",
