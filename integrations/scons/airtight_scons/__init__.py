@@ -15,10 +15,11 @@ def activate():
     if _active:
         return
     _active = True
-    from . import hooks, options
+    from . import cache, hooks, options
 
     options.add()
-    hooks.install()
+    cache.install()
+    hooks.install(cache)
 
 
 # Without SCons this is a package like any other.

@@ -7,7 +7,7 @@ import threading
 
 import SCons.Node.FS
 
-from . import daemon, messages
+from . import daemon, messages, settings
 
 _lock = threading.Lock()
 _daemon = None
@@ -16,6 +16,7 @@ _caller = None
 
 #: How long results may take to be published at the end, in seconds.
 PATIENCE = 60
+_patience = PATIENCE
 
 
 def program():
@@ -29,14 +30,29 @@ def client():
     global _daemon, _failed
     with _lock:
         if _daemon is None and not _failed:
+            arguments, environment = _stores()
             try:
-                _daemon = daemon.Daemon(program(), _top(), ["--no-cache"])
+                _daemon = daemon.Daemon(program(), _top(), arguments, environment)
             except daemon.Gone as error:
                 _failed = True
                 messages.once(str(error))
             else:
-                atexit.register(_daemon.close, PATIENCE)
+                atexit.register(_close)
         return _daemon.client if _daemon is not None else None
+
+
+def _stores():
+    """Which caches the daemon uses: its arguments and its environment."""
+    fetch, push = settings.fetch(), settings.push()
+    if not fetch and not push:
+        return ["--no-cache"], None
+    arguments = ["--connections", str(settings.connections())]
+    if settings.url() is not None:
+        arguments += ["--remote", settings.url()]
+    environment = dict(os.environ)
+    environment["AIRTIGHT_CACHE_FETCH"] = "true" if fetch else "false"
+    environment["AIRTIGHT_CACHE_PUSH"] = "true" if push else "false"
+    return arguments, environment
 
 
 def caller():
@@ -54,7 +70,18 @@ def caller():
 
 def wants_streams():
     """Whether what commands write is to be kept, so that it can be told again with a result."""
-    return False
+    return settings.push()
+
+
+def hurry():
+    """At the end nothing is waited for any more: the user has pressed Ctrl-C."""
+    global _patience
+    _patience = 1
+
+
+def _close():
+    if not _daemon.close(_patience):
+        messages.once("not all results were published within %d s" % _patience)
 
 
 def _top():

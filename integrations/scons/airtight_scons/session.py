@@ -113,10 +113,7 @@ def begin(executor, cache=None):
         limit = str(error)
     else:
         limit = None
-    if cache is not None and cache.searched(executor):
-        body["searched"] = True
-    else:
-        body["refresh"] = True
+    body.update(cache.begin(executor) if cache is not None else {"refresh": True})
     session = Session(executor, body["action"]["name"], client.ask("begin", body)["run"])
     if limit is not None:
         session.limit(limit)

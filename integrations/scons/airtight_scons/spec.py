@@ -3,14 +3,12 @@
 The same executor gives the same action before and after it has run: it is what the key is made of.
 """
 
-import hashlib
-
 import SCons.Node.Alias
 import SCons.Node.FS
 import SCons.Node.Python
 import SCons.Util
 
-from . import places
+from . import identity, places
 
 
 class Uncacheable(Exception):
@@ -80,7 +78,7 @@ def action(executor, targets=None):
     top = env.fs.Top.get_abspath()
     body = {
         "name": str(targets[0]),
-        "argv": ["scons", _contents(executor.get_contents())],
+        "argv": identity.words(executor),
         "inputs": sorted(declared.inputs),
         "input_dirs": sorted(declared.directories),
         "outputs": declared.outputs,
@@ -116,19 +114,6 @@ def _names(node):
     else:
         nodes.append(node.rfile())
     return {node.get_abspath() for node in nodes}
-
-
-def _contents(contents):
-    """What SCons makes the signature of the actions from, as text where it is text."""
-    if isinstance(contents, str):
-        return contents
-    try:
-        text = bytes(contents).decode("utf-8")
-    except UnicodeDecodeError:
-        text = None
-    if text is None or "\0" in text:
-        return "sha256:" + hashlib.sha256(contents).hexdigest()
-    return text
 
 
 def _pattern(name):
