@@ -17,6 +17,8 @@ pub(crate) struct Mount {
     pub(crate) point: Vec<u8>,
     /// The type of the file system.
     pub(crate) kind: Vec<u8>,
+    /// Its own options, as `rw,lowerdir=/a:/b`.
+    pub(crate) options: Vec<u8>,
 }
 
 /// What a name in another view is on the host.
@@ -86,8 +88,10 @@ pub(crate) fn parse(text: &[u8]) -> Vec<Mount> {
             let root = unescape(fields.next()?);
             let point = unescape(fields.next()?);
             // Options, then fields of any number up to a lone dash, then the type.
-            let kind = fields.skip_while(|field| *field != b"-").nth(1)?.to_vec();
-            Some(Mount { id, parent, device, root, point, kind })
+            let mut fields = fields.skip_while(|field| *field != b"-").skip(1);
+            let kind = fields.next()?.to_vec();
+            let options = unescape(fields.nth(1).unwrap_or_default());
+            Some(Mount { id, parent, device, root, point, kind, options })
         })
         .collect()
 }

@@ -126,7 +126,7 @@ impl Dirs {
     fn look(&mut self, fs: &FileSystem, dir: Dir, handle: &Handle) -> io::Result<()> {
         let lost = || io::Error::from_raw_os_error(libc::ESTALE);
         for mount in &fs.mounts {
-            let mut fd = fanotify::open(mount.file.as_fd(), handle)?;
+            let mut fd = fanotify::open(mount.file()?.as_fd(), handle)?;
             let stat = files::stat(fd.as_raw_fd(), c"", false)?;
             let path = path_of(&fd)?;
             let rest = crate::mounts::below(&path, &mount.point);
@@ -186,6 +186,11 @@ impl Dirs {
         let start = self.renames.partition_point(|at| *at <= from);
         let end = self.renames.partition_point(|at| *at <= to);
         &self.renames[start..end.max(start)]
+    }
+
+    /// Whether a mount begins at this file or directory.
+    pub(super) fn is_base(&self, dir: Dir) -> bool {
+        self.nodes[dir.0 as usize].base.is_some()
     }
 
     /// The file system of a directory.

@@ -1,10 +1,12 @@
 //! Which file systems are watched.
 
-use crate::mounts::{Mount, parse};
+use super::handles::path_of;
+use super::view::Place;
+use crate::mounts::{Mount, below, joined, parse};
 use crate::sys::fanotify::{self, FsId, Group, Handle};
 use crate::sys::files;
 use rustc_hash::FxHashMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::io;
 use std::ops::Index;
@@ -47,33 +49,90 @@ const EVENTS: u64 = libc::FAN_OPEN
     | libc::FAN_ACCESS
     | libc::FAN_ONDIR;
 
-/// Handles and names instead of descriptors; no limit, so that no event is lost; no waiting.
-pub(super) const GROUP: u32 = libc::FAN_CLASS_NOTIF
+/// What a group without handles is asked for: such a group is told of no change of names.
+const OPENS: u64 = libc::FAN_OPEN
+    | libc::FAN_OPEN_EXEC
+    | libc::FAN_MODIFY
+    | libc::FAN_CLOSE_WRITE
+    | libc::FAN_ACCESS
+    | libc::FAN_ONDIR;
+
+/// No limit, so that no event is lost; no waiting.
+const GROUP: u32 = libc::FAN_CLASS_NOTIF
     | libc::FAN_NONBLOCK
     | libc::FAN_UNLIMITED_QUEUE
-    | libc::FAN_UNLIMITED_MARKS
-    | libc::FAN_REPORT_DFID_NAME_TARGET;
+    | libc::FAN_UNLIMITED_MARKS;
+
+/// How the descriptors of events are opened, by whoever reads them.
+const EVENT_FLAGS: i32 = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_LARGEFILE | libc::O_NOATIME;
+
+/// Where events come from.
+pub(super) struct Groups {
+    /// Events with handles and names.
+    pub(super) named: Group,
+    /// Events with descriptors, of file systems whose handles can't be opened: overlayfs without
+    /// `nfs_export`, FUSE.
+    pub(super) opened: Group,
+}
+
+impl Groups {
+    pub(super) fn new() -> io::Result<Groups> {
+        Ok(Groups {
+            named: Group::new(GROUP | libc::FAN_REPORT_DFID_NAME_TARGET, libc::O_RDONLY)?,
+            opened: Group::new(GROUP, EVENT_FLAGS)?,
+        })
+    }
+}
 
 /// A place where a file system shows.
 pub(super) struct Shown {
-    /// Of the mount point, by which handles are opened.
-    pub(super) file: OwnedFd,
-    /// Where the kernel says it is, in our view.
+    file: Kept,
+    /// What the kernel calls it when asked for the name of a descriptor.
     pub(super) point: Vec<u8>,
-    /// Which of its directories that is.
+    /// Which of its directories that is; or file, a mount may show just one.
     pub(super) root: Vec<u8>,
     /// The handle of that.
     pub(super) handle: Option<Handle>,
+}
+
+enum Kept {
+    /// A copy of the mount, which does not keep it from being unmounted.
+    Copy(OwnedFd),
+    /// Its name, of a mount in another namespace: that can't be copied.
+    Name(CString, u64),
+}
+
+impl Shown {
+    /// A file of it, by which handles are opened.
+    pub(super) fn file(&self) -> io::Result<OwnedFd> {
+        match &self.file {
+            Kept::Copy(file) => file.try_clone(),
+            Kept::Name(name, id) => {
+                let file = open(name)?;
+                let same = files::mount_id(&file)? == *id;
+                same.then_some(file).ok_or_else(|| io::Error::from_raw_os_error(libc::ESTALE))
+            }
+        }
+    }
 }
 
 /// A file system that is watched.
 pub(super) struct FileSystem {
     /// Major and minor number, as `8:1`.
     pub(super) device: Vec<u8>,
-    /// Its type.
-    pub(super) kind: Vec<u8>,
     /// Those whose root is nearest to the file system's own come first.
     pub(super) mounts: Vec<Shown>,
+    /// Whether one of them shows a single file.
+    pub(super) has_file: bool,
+}
+
+/// The layers of an overlayfs, which have the same files under names of their own.
+pub(super) struct Layers {
+    /// The number of the overlay.
+    pub(super) overlay: u32,
+    pub(super) layers: Vec<Place>,
+    /// Where it prepares changes.
+    pub(super) work: Option<Place>,
 }
 
 /// The file systems that are watched, by number.
@@ -81,11 +140,15 @@ pub(super) struct FileSystem {
 pub(super) struct FileSystems {
     list: Vec<FileSystem>,
     by_id: FxHashMap<FsId, u32>,
+    by_device: FxHashMap<Vec<u8>, u32>,
     /// Devices that were looked at, with or without success.
     seen: Vec<Vec<u8>>,
+    /// All mounts that were met.
+    pub(super) mounts: FxHashMap<u64, Mount>,
+    pub(super) overlays: Vec<Layers>,
 }
 
-/// A file system that can't be watched.
+/// A file system that can't be watched, or not in full.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Blind {
     /// Where it is mounted.
@@ -94,6 +157,8 @@ pub(crate) struct Blind {
     pub(crate) device: Vec<u8>,
     /// Its type.
     pub(crate) kind: Vec<u8>,
+    /// Whether opens and writes are seen, and only changes of names and attributes are not.
+    pub(crate) opens: bool,
     /// What the kernel said.
     pub(crate) why: String,
 }
@@ -101,7 +166,8 @@ pub(crate) struct Blind {
 impl fmt::Display for Blind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (point, kind) = (&self.point.escape_ascii(), &self.kind.escape_ascii());
-        write!(f, "{point} ({kind}): {}", self.why)
+        let what = if self.opens { "only opens and writes are seen" } else { "nothing is seen" };
+        write!(f, "{point} ({kind}): {what} ({})", self.why)
     }
 }
 
@@ -118,7 +184,7 @@ impl FileSystems {
     pub(super) fn probe(&self) -> io::Result<()> {
         let mut shown = self.list.iter().flat_map(|fs| &fs.mounts);
         match shown.find_map(|shown| Some((shown, shown.handle.as_ref()?))) {
-            Some((shown, handle)) => fanotify::open(shown.file.as_fd(), handle).map(drop),
+            Some((shown, handle)) => fanotify::open(shown.file()?.as_fd(), handle).map(drop),
             None => Ok(()),
         }
     }
@@ -128,19 +194,28 @@ impl FileSystems {
         self.by_id.get(&id).copied()
     }
 
+    /// The file system and the path within it of an open file.
+    pub(super) fn locate(&self, file: &OwnedFd) -> Option<(u32, Vec<u8>)> {
+        let mount = self.mounts.get(&files::mount_id(file).ok()?)?;
+        let number = self.by_device.get(&mount.device)?;
+        let path = path_of(file).ok()?;
+        let path = path.strip_suffix(b" (deleted)").unwrap_or(&path);
+        Some((*number, joined(&mount.root, below(path, &mount.point)?)))
+    }
+
     /// Watches every file system of a mount table that is not watched yet, and can hold files. The
     /// table is that of a process whose root directory is `root`, empty for our own. Gives the
     /// numbers of the new ones, and what can't be watched.
     pub(super) fn mark(
         &mut self,
-        group: &Group,
+        groups: &Groups,
         table: &[u8],
         root: &[u8],
     ) -> (Vec<u32>, Vec<Blind>) {
         let mut mounts = parse(table);
-        mounts.retain(|mount| {
-            !OF_THE_KERNEL.contains(&&mount.kind[..]) && !self.seen.contains(&mount.device)
-        });
+        mounts.retain(|mount| !OF_THE_KERNEL.contains(&&mount.kind[..]));
+        self.mounts.extend(mounts.iter().map(|mount| (mount.id, mount.clone())));
+        mounts.retain(|mount| !self.seen.contains(&mount.device));
         // The shortest root first, and of those the first mount.
         mounts.sort_by_key(|mount| mount.root.len());
         let (mut new, mut blind) = (Vec::new(), Vec::new());
@@ -149,60 +224,151 @@ impl FileSystems {
             let (of_it, rest) = mounts.into_iter().partition(|mount| mount.device == device);
             mounts = rest;
             self.seen.push(device);
-            match self.mark_one(group, &of_it, root) {
-                Ok(number) => new.extend(number),
-                Err(why) => {
-                    let Mount { device, point, kind, .. } = of_it[0].clone();
-                    blind.push(Blind { point, device, kind, why });
-                }
+            let (number, why) = self.mark_one(groups, &of_it, root);
+            new.extend(number);
+            if let Some(why) = why {
+                let Mount { device, point, kind, .. } = of_it[0].clone();
+                blind.push(Blind { point, device, kind, opens: number.is_some(), why });
             }
+        }
+        for &number in &new {
+            self.layers(number, root);
         }
         (new, blind)
     }
 
+    /// The number of the file system, if anything is seen of it, and why not all is.
     fn mark_one(
         &mut self,
-        group: &Group,
+        groups: &Groups,
         mounts: &[Mount],
         root: &[u8],
-    ) -> Result<Option<u32>, String> {
-        let (mut shown, mut worst) = (Vec::<Shown>::new(), None);
+    ) -> (Option<u32>, Option<String>) {
+        let (mut shown, mut worst) = (Vec::<(OwnedFd, Shown)>::new(), None);
         for mount in mounts {
             // One that lies under another mount is reached by no name either.
             match show(mount, root) {
-                Ok(found) => shown.extend(found.filter(|new| {
-                    !shown
-                        .iter()
-                        .any(|old: &Shown| crate::mounts::below(&new.root, &old.root).is_some())
+                Ok(found) => shown.extend(found.filter(|(_, new)| {
+                    !shown.iter().any(|(_, old)| below(&new.root, &old.root).is_some())
                 })),
-                Err(error) => worst = Some(error),
+                Err(error) => worst = Some(error.to_string()),
             }
         }
-        let Some(first) = shown.first() else {
-            return worst.map_or(Ok(None), |error| Err(error.to_string()));
-        };
-        let id = fanotify::fs_id(first.file.as_fd()).map_err(|error| error.to_string())?;
-        if self.by_id.contains_key(&id) {
-            return Err("it has the same identity as another file system".to_owned());
+        let Some((file, _)) = shown.first() else { return (None, worst) };
+        let mut why = None;
+        match fanotify::fs_id(file.as_fd()) {
+            Ok(id) if self.by_id.contains_key(&id) => {
+                why = Some("it has the same identity as another file system".to_owned());
+            }
+            Ok(id) => match mark(&groups.named, EVENTS, file) {
+                Ok(()) => drop(self.by_id.insert(id, self.list.len() as u32)),
+                Err(error) => why = Some(error.to_string()),
+            },
+            Err(error) => why = Some(error.to_string()),
         }
-        mark(group, &first.file).map_err(|error| error.to_string())?;
+        if why.is_some()
+            && let Err(error) = mark(&groups.opened, OPENS, file)
+        {
+            return (None, Some(error.to_string()));
+        }
         let number = self.list.len() as u32;
-        let Mount { device, kind, .. } = mounts[0].clone();
-        self.list.push(FileSystem { device, kind, mounts: shown });
-        self.by_id.insert(id, number);
-        Ok(Some(number))
+        let is_file = |(file, _): &(OwnedFd, Shown)| !is_directory(file);
+        let has_file = shown.iter().any(is_file);
+        let device = mounts[0].device.clone();
+        self.by_device.insert(device.clone(), number);
+        let mounts = shown.into_iter().map(|(_, shown)| shown).collect();
+        self.list.push(FileSystem { device, mounts, has_file });
+        (Some(number), why)
+    }
+
+    /// Learns where the layers of a file system are, if it is an overlay.
+    fn layers(&mut self, number: u32, root: &[u8]) {
+        let device = &self[number].device;
+        let overlay = |mount: &&Mount| mount.kind == b"overlay" && mount.device == *device;
+        let Some(mount) = self.mounts.values().find(overlay) else { return };
+        let mut found = Layers { overlay: number, layers: Vec::new(), work: None };
+        for (key, dir) in overlay_dirs(&mount.options) {
+            let Some(place) = self.place_of(&[root, &dir].concat()) else { continue };
+            match key {
+                Layer::Work => found.work = Some(place),
+                Layer::Files => found.layers.push(place),
+            }
+        }
+        self.overlays.push(found);
+    }
+
+    /// The directory with this name, by its path within its file system.
+    fn place_of(&self, name: &[u8]) -> Option<Place> {
+        let name = CString::new(name).ok()?;
+        // Links are followed here, as they were when the overlay was mounted.
+        let dir = files::open(files::CWD, &name, libc::O_PATH | libc::O_DIRECTORY).ok()?;
+        let mount = self.mounts.get(&files::mount_id(&dir).ok()?)?;
+        let path = joined(&mount.root, below(&path_of(&dir).ok()?, &mount.point)?);
+        Some(Place { device: mount.device.clone(), path })
     }
 }
 
-fn mark(group: &Group, file: &OwnedFd) -> io::Result<()> {
-    let add = libc::FAN_MARK_ADD | libc::FAN_MARK_FILESYSTEM;
-    // Without FAN_ONDIR: what is no directory.
-    group.mark(add | libc::FAN_MARK_IGNORE_SURV, libc::FAN_ACCESS, file.as_fd())?;
-    group.mark(add, EVENTS, file.as_fd())
+/// A directory of an overlay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layer {
+    Files,
+    Work,
 }
 
-/// Opens what a mount shows. None when another mount lies over it.
-fn show(mount: &Mount, root: &[u8]) -> io::Result<Option<Shown>> {
+/// The directories in the options of an overlay: names with a slash at their beginning, for others
+/// are of a current directory that is not known.
+fn overlay_dirs(options: &[u8]) -> Vec<(Layer, Vec<u8>)> {
+    let mut found = Vec::new();
+    for option in split(options, b',') {
+        let Some(equals) = option.iter().position(|byte| *byte == b'=') else { continue };
+        let (key, value) = (&option[..equals], &option[equals + 1..]);
+        let layer = match key {
+            b"lowerdir" | b"lowerdir+" | b"datadir+" | b"upperdir" => Layer::Files,
+            b"workdir" => Layer::Work,
+            _ => continue,
+        };
+        // Two colons part layers of data from the rest: between them is nothing.
+        for dir in split(value, b':').filter(|dir| dir.first() == Some(&b'/')) {
+            let mut name = Vec::with_capacity(dir.len());
+            let mut bytes = dir.iter();
+            while let Some(&byte) = bytes.next() {
+                name.push(if byte == b'\\' { *bytes.next().unwrap_or(&byte) } else { byte });
+            }
+            found.push((layer, name));
+        }
+    }
+    found
+}
+
+/// The parts between separators that no backslash stands before.
+fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut escaped = false;
+    text.split(move |byte| {
+        let ends = *byte == separator && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    })
+}
+
+fn mark(group: &Group, events: u64, file: &OwnedFd) -> io::Result<()> {
+    let add = libc::FAN_MARK_ADD | libc::FAN_MARK_FILESYSTEM;
+    // Without FAN_ONDIR: of what is no directory.
+    group.mark(add | libc::FAN_MARK_IGNORE_SURV, libc::FAN_ACCESS, file.as_fd())?;
+    group.mark(add, events, file.as_fd())
+}
+
+fn is_directory(file: &OwnedFd) -> bool {
+    files::stat(file.as_raw_fd(), c"", false)
+        .is_ok_and(|s| s.st_mode & libc::S_IFMT == libc::S_IFDIR)
+}
+
+fn open(name: &CStr) -> io::Result<OwnedFd> {
+    files::open(files::CWD, name, libc::O_RDONLY | libc::O_NONBLOCK)
+}
+
+/// Opens what a mount shows. None when another mount lies over it, or it is no file that can be
+/// opened for this.
+fn show(mount: &Mount, root: &[u8]) -> io::Result<Option<(OwnedFd, Shown)>> {
     let name = CString::new([root, &mount.point].concat())?;
     let path = match files::open_path(files::CWD, &name, false) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
@@ -215,9 +381,35 @@ fn show(mount: &Mount, root: &[u8]) -> io::Result<Option<Shown>> {
     if kind != libc::S_IFDIR && kind != libc::S_IFREG {
         return Ok(None);
     }
-    let again = CString::new(format!("/proc/self/fd/{}", path.as_raw_fd()))?;
-    let file = files::open(files::CWD, &again, libc::O_RDONLY | libc::O_NONBLOCK)?;
+    let by_number = |fd: &OwnedFd| CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+    let file = open(&by_number(&path)?)?;
     let handle = fanotify::handle_of(file.as_fd(), c"").ok();
-    let point = super::handles::path_of(&file)?;
-    Ok(Some(Shown { file, point, root: mount.root.clone(), handle }))
+    let (kept, point) = match fanotify::copy_mount(path.as_fd()) {
+        Ok(copy) => {
+            let copy = open(&by_number(&copy)?)?;
+            let point = path_of(&copy)?;
+            (Kept::Copy(copy), point)
+        }
+        Err(_) => (Kept::Name(name, mount.id), path_of(&file)?),
+    };
+    Ok(Some((file, Shown { file: kept, point, root: mount.root.clone(), handle })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_found_in_the_options_of_an_overlay() {
+        let options = b"rw,lowerdir=/a\\:b:/c::/d,upperdir=/u\\,x,workdir=/w,lowerdir+=/e,index=on";
+        let text: Vec<_> = overlay_dirs(options)
+            .into_iter()
+            .map(|(layer, name)| (layer, String::from_utf8(name).expect("text")))
+            .collect();
+        let files = |name: &str| (Layer::Files, name.to_owned());
+        let work = (Layer::Work, "/w".to_owned());
+        let expected = [files("/a:b"), files("/c"), files("/d"), files("/u,x"), work, files("/e")];
+        assert_eq!(text, expected);
+        assert_eq!(overlay_dirs(b"rw,lowerdir=a:b"), []);
+    }
 }

@@ -19,10 +19,10 @@ pub use tree::Also;
 
 use crate::command::Error;
 use crate::mounts::parse;
-use crate::sys::fanotify::{self, Group};
+use crate::sys::fanotify;
 use crate::sys::perf;
 use family::Family;
-use marks::{Blind, FileSystems};
+use marks::{Blind, FileSystems, Groups};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter, Write};
@@ -30,7 +30,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use tree::Tree;
-use view::{Batch, Eye, View};
+use view::{Batch, Eye, Opened, View};
 
 /// How often events are read, in milliseconds. Nobody is woken for a single one.
 const PAUSE: i32 = 20;
@@ -52,8 +52,8 @@ struct State {
 }
 
 impl State {
-    fn mark(&mut self, group: &Group, table: &[u8], root: &[u8]) {
-        let (new, blind) = self.all.mark(group, table, root);
+    fn mark(&mut self, groups: &Groups, table: &[u8], root: &[u8]) {
+        let (new, blind) = self.all.mark(groups, table, root);
         for number in new {
             self.eye.begin(&self.all, number);
         }
@@ -63,13 +63,13 @@ impl State {
 
 /// File systems that are watched, and events that nobody reads yet.
 pub(crate) struct Watch {
-    group: Group,
+    groups: Groups,
     state: State,
 }
 
 /// A thread that reads events.
 pub(crate) struct Watcher {
-    group: Arc<Group>,
+    groups: Arc<Groups>,
     state: Arc<Mutex<State>>,
     stop: PipeWriter,
     reader: JoinHandle<Reader>,
@@ -98,16 +98,16 @@ impl Watch {
     /// # Errors
     /// [`Error::Forbidden`] where the kernel refuses fanotify, or opening files by their handles.
     pub(crate) fn set() -> Result<Watch, Error> {
-        let group = Group::new(marks::GROUP, libc::O_RDONLY).map_err(refusal)?;
+        let groups = Groups::new().map_err(refusal)?;
         let mounts = std::fs::read(OWN_MOUNTS).map_err(system(OWN_MOUNTS))?;
         let mut state = State::default();
-        state.mark(&group, &mounts, b"");
+        state.mark(&groups, &mounts, b"");
         state.mounts = mounts;
         state.all.probe().map_err(|source| Error::Forbidden {
             what: format!("files can't be opened by their handles ({source})"),
             remedy: "CAP_DAC_READ_SEARCH".into(),
         })?;
-        Ok(Watch { group, state })
+        Ok(Watch { groups, state })
     }
 
     /// File systems that can't be watched.
@@ -121,9 +121,9 @@ impl Watch {
     /// When there can't be a thread.
     pub(crate) fn follow(self, tree: Tree) -> Result<Watcher, Error> {
         let (word, stop) = io::pipe().map_err(system("a pipe"))?;
-        let (group, state) = (Arc::new(self.group), Arc::new(Mutex::new(self.state)));
+        let (groups, state) = (Arc::new(self.groups), Arc::new(Mutex::new(self.state)));
         let reader = Reader {
-            group: Arc::clone(&group),
+            groups: Arc::clone(&groups),
             state: Arc::clone(&state),
             tree,
             waiting: VecDeque::new(),
@@ -141,7 +141,7 @@ impl Watch {
             let _ = before.thread_set_mask();
         }
         let reader = started.map_err(system("starting a thread"))?;
-        Ok(Watcher { group, state, stop, reader })
+        Ok(Watcher { groups, state, stop, reader })
     }
 }
 
@@ -158,7 +158,7 @@ impl Watcher {
         match table {
             Ok(table) => {
                 let root = format!("/proc/{tid}/root");
-                state.mark(&self.group, &table, root.as_bytes());
+                state.mark(&self.groups, &table, root.as_bytes());
             }
             Err(error) => state.eye.gap(format!("the mounts of {tid} could not be read: {error}")),
         }
@@ -181,7 +181,7 @@ impl Watcher {
 
 /// Reads events, and finds out whose they are.
 struct Reader {
-    group: Arc<Group>,
+    groups: Arc<Groups>,
     state: Arc<Mutex<State>>,
     tree: Tree,
     /// What was read, until it is settled who had which pid.
@@ -216,23 +216,35 @@ impl Reader {
 
     /// Reads all there is.
     fn read(&mut self) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        let mut to = 0;
+        let (mut bytes, mut opened, mut to) = (Vec::new(), Vec::new(), 0);
         let emptied = loop {
             let now = perf::now();
-            match self.group.read(&mut self.buffer)? {
+            let named = self.groups.named.read(&mut self.buffer)?;
+            bytes.extend_from_slice(&self.buffer[..named]);
+            let plain = self.groups.opened.read(&mut self.buffer)?;
+            self.locate(plain, &mut opened)?;
+            if named == 0 && plain == 0 {
                 // What was queued before has been read.
-                0 => break now,
-                n => {
-                    bytes.extend_from_slice(&self.buffer[..n]);
-                    to = perf::now();
-                }
+                break now;
             }
+            to = perf::now();
         };
-        if !bytes.is_empty() {
-            self.waiting.push_back(Batch { bytes, window: (self.emptied, to) });
+        if !bytes.is_empty() || !opened.is_empty() {
+            self.waiting.push_back(Batch { bytes, opened, window: (self.emptied, to) });
         }
         self.emptied = emptied;
+        Ok(())
+    }
+
+    /// Finds the names of files that were opened, as long as they have them.
+    fn locate(&mut self, read: usize, opened: &mut Vec<Opened>) -> io::Result<()> {
+        let state = lock(&self.state);
+        for event in event::events(&self.buffer[..read]) {
+            let event = event.map_err(io::Error::other)?;
+            let file = self.groups.opened.take(event.fd);
+            let place = file.and_then(|file| state.all.locate(&file));
+            opened.push(Opened { mask: event.mask, pid: event.pid, place });
+        }
         Ok(())
     }
 

@@ -74,6 +74,9 @@ pub(crate) struct Sight {
     /// Names that it may have been done by instead: directories above were renamed in the same 20 ms,
     /// and the kernel tells the same thing under both names once.
     pub(crate) also: Vec<Place>,
+    /// Whether nothing more is certain than that something was done to the file: it was told only
+    /// when the file may have been renamed since, or an overlay did it to one of its layers.
+    pub(crate) loose: bool,
     /// The other name of a rename.
     pub(crate) other: Option<Place>,
     /// Grows with time among the sights of one process; nearly so among all.
@@ -149,6 +152,7 @@ struct Who {
 struct Seen {
     key: Key,
     dir: bool,
+    loose: bool,
     who: Who,
 }
 
@@ -177,8 +181,18 @@ impl Relinked {
 /// Events that were read in one go.
 pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
+    /// Events of file systems without handles.
+    pub(super) opened: Vec<Opened>,
     /// When they happened: not before the first and not after the second.
     pub(super) window: (u64, u64),
+}
+
+/// An event that came with a descriptor.
+pub(super) struct Opened {
+    pub(super) mask: u64,
+    pub(super) pid: i32,
+    /// The file system and the path within it, as they were when it was read.
+    pub(super) place: Option<(u32, Vec<u8>)>,
 }
 
 /// Gathers events into a view.
@@ -212,6 +226,36 @@ impl Eye {
             self.gaps.push(what);
         }
     }
+}
+
+/// What a file is to overlays.
+enum Through {
+    /// Nothing.
+    None,
+    /// A thing of its own, in the directory where it prepares changes.
+    Work,
+    /// A file of layers, which also has these names.
+    Layer(Vec<Place>),
+}
+
+fn through_overlay(all: &FileSystems, place: &Place, other: Option<&Place>) -> Through {
+    let within = |dir: &Place, place: &Place| {
+        let rest = below(&place.path, &dir.path).filter(|_| dir.device == place.device);
+        rest.map(|rest| joined(b"/", rest))
+    };
+    let mut merged = Vec::new();
+    for overlay in &all.overlays {
+        let works =
+            |place: &Place| overlay.work.as_ref().is_some_and(|w| within(w, place).is_some());
+        if works(place) || other.is_some_and(works) {
+            return Through::Work;
+        }
+        merged.extend(overlay.layers.iter().filter_map(|layer| {
+            let path = within(layer, place)?;
+            Some(Place { device: all[overlay.overlay].device.clone(), path })
+        }));
+    }
+    if merged.is_empty() { Through::None } else { Through::Layer(merged) }
 }
 
 /// The identity that the event's record names, as one to look for.
@@ -271,6 +315,28 @@ impl Eye {
                 self.see(all, event, who);
             }
         }
+        for opened in &batch.opened {
+            self.order += 1;
+            if opened.mask & libc::FAN_Q_OVERFLOW != 0 {
+                self.gap("the kernel dropped events".to_owned());
+            }
+            if let Some(member) = *owners.entry(opened.pid).or_insert_with(|| owner(opened.pid)) {
+                let (pid, order, window) = (opened.pid, self.order, batch.window);
+                self.see_opened(opened, Who { member, pid, order, until: order, window });
+            }
+        }
+    }
+
+    fn see_opened(&mut self, opened: &Opened, who: Who) {
+        let Some((fs, path)) = &opened.place else {
+            return self.gap("the name of an opened file could not be found".to_owned());
+        };
+        let spot = Spot::Path(*fs, self.intern(path));
+        for &(bit, act) in Act::OF_MASK {
+            if opened.mask & bit != 0 {
+                self.note(act, spot, None, opened.mask & libc::FAN_ONDIR != 0, true, who);
+            }
+        }
     }
 
     fn meet(&mut self, all: &FileSystems, id: &Id<'_>) -> Option<Dir> {
@@ -326,16 +392,23 @@ impl Eye {
         let Some(at) = event.at else {
             return self.see_without_name(all, event, who);
         };
-        let Some(spot) = self.spot(all, &at) else {
+        let Some(mut spot) = self.spot(all, &at) else {
             return self.gap("an event names a file system that is not watched".to_owned());
         };
+        // A file that is mounted by itself, whose directory need not show anywhere.
+        if let Some(file) = event.file
+            && let Some(fs) = all.find(file.fs).filter(|fs| all[*fs].has_file)
+            && let Some(base) = self.dirs.find(fs, &file).filter(|file| self.dirs.is_base(*file))
+        {
+            spot = Spot::Named(base, self.intern(b"."));
+        }
         if let Some(to) = event.to.and_then(|to| self.spot(all, &to)) {
-            self.note(Act::MovedFrom, spot, Some(to), dir, who);
-            self.note(Act::MovedTo, to, Some(spot), dir, who);
+            self.note(Act::MovedFrom, spot, Some(to), dir, false, who);
+            self.note(Act::MovedTo, to, Some(spot), dir, false, who);
         }
         for &(bit, act) in Act::OF_MASK {
             if event.mask & bit != 0 {
-                self.note(act, spot, None, dir, who);
+                self.note(act, spot, None, dir, false, who);
             }
         }
     }
@@ -354,10 +427,18 @@ impl Eye {
         number
     }
 
-    fn note(&mut self, act: Act, spot: Spot, other: Option<Spot>, dir: bool, who: Who) {
+    fn note(
+        &mut self,
+        act: Act,
+        spot: Spot,
+        other: Option<Spot>,
+        dir: bool,
+        loose: bool,
+        who: Who,
+    ) {
         let key = Key { member: who.member, act, spot, other, epoch: self.dirs.epoch() };
         if self.seen.insert(key) {
-            self.list.push(Seen { key, dir, who });
+            self.list.push(Seen { key, dir, loose, who });
         }
     }
 
@@ -377,7 +458,7 @@ impl Eye {
         let spot = self.search(all, fs, &handle);
         for &(bit, act) in Act::OF_MASK {
             if event.mask & bit != 0 {
-                self.note(act, spot, None, event.mask & libc::FAN_ONDIR != 0, who);
+                self.note(act, spot, None, event.mask & libc::FAN_ONDIR != 0, false, who);
             }
         }
     }
@@ -387,7 +468,7 @@ impl Eye {
         let spot = self.search(all, change.fs, &change.handle);
         // One that is gone has lost its last name, or was never anybody else's.
         if spot != Spot::Inode(change.fs, 0) {
-            self.note(Act::Attrib, spot, None, false, change.who);
+            self.note(Act::Attrib, spot, None, false, false, change.who);
         }
     }
 
@@ -396,7 +477,8 @@ impl Eye {
         let fs = &all[number];
         let mut inode = 0;
         for shown in &fs.mounts {
-            let Ok(fd) = fanotify::open(shown.file.as_fd(), handle) else { continue };
+            let Ok(file) = shown.file() else { continue };
+            let Ok(fd) = fanotify::open(file.as_fd(), handle) else { continue };
             let Ok(stat) = files::stat(fd.as_raw_fd(), c"", false) else { continue };
             inode = stat.st_ino;
             let Ok(path) = path_of(&fd) else { continue };
@@ -443,7 +525,7 @@ impl Eye {
         };
         let mut sights = Vec::with_capacity(self.list.len());
         let mut lost = 0;
-        for Seen { key, dir, who } in &self.list {
+        for Seen { key, dir, loose, who } in &self.list {
             let Some(found) = place(key.spot, who.order) else {
                 lost += 1;
                 continue;
@@ -452,6 +534,16 @@ impl Eye {
             for &at in self.dirs.renames(who.order, who.until) {
                 also.extend(place(key.spot, at).filter(|at| *at != found && !also.contains(at)));
             }
+            let other = key.other.and_then(|other| place(other, who.order));
+            let mut loose = *loose;
+            match through_overlay(all, &found, other.as_ref()) {
+                Through::None => {}
+                Through::Work => continue,
+                Through::Layer(merged) => {
+                    loose = true;
+                    also.extend(merged);
+                }
+            }
             sights.push(Sight {
                 act: key.act,
                 dir: *dir,
@@ -459,7 +551,8 @@ impl Eye {
                 pid: who.pid,
                 place: found,
                 also,
-                other: key.other.and_then(|other| place(other, who.order)),
+                loose,
+                other,
                 order: who.order,
                 window: who.window,
             });

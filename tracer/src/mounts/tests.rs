@@ -108,6 +108,7 @@ proptest! {
                 root: root(inner),
                 point: root(point),
                 kind: b"ext4".to_vec(),
+                options: Vec::new(),
             })
             .collect();
         if let Some(mount) = reached(&mounts, path.as_bytes()) {

@@ -76,11 +76,12 @@ impl Group {
             }
         }
     }
-}
 
-impl AsRawFd for Group {
-    fn as_raw_fd(&self) -> i32 {
-        self.0.as_raw_fd()
+    /// The file of an event that was read from this group just now, by the number in it, to be
+    /// taken once. None for an event without a file.
+    pub(crate) fn take(&self, number: i32) -> Option<OwnedFd> {
+        // SAFETY: the kernel has opened it for this event, and nobody else knows the number.
+        (number >= 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
     }
 }
 
@@ -139,6 +140,17 @@ pub(crate) fn handle_of(fd: BorrowedFd<'_>, path: &CStr) -> io::Result<Handle> {
     })?;
     let bytes = raw.handle.get(..raw.bytes as usize).unwrap_or_default();
     Ok(Handle { kind: raw.kind, bytes: bytes.into() })
+}
+
+/// A mount of the same directory as `path`, an O_PATH descriptor, that shows nowhere: it can be
+/// kept while what it is a copy of is unmounted (open_tree(2)).
+pub(crate) fn copy_mount(path: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32;
+    // SAFETY: the path is a NUL-terminated constant.
+    let fd = unsafe { libc::syscall(libc::SYS_open_tree, path.as_raw_fd(), c"".as_ptr(), flags) };
+    check(fd)?;
+    // SAFETY: the kernel has just given this descriptor to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// Waits until the descriptor has something to read or its other end is closed, or the time has
