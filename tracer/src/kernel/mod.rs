@@ -38,8 +38,8 @@ const PAUSE: i32 = 20;
 /// Enough for some thousand events.
 const BUFFER: usize = 256 * 1024;
 
-/// The mount table of this process.
-const OWN_MOUNTS: &str = "/proc/self/mountinfo";
+/// The mount table of this process, or of a thread with mounts of its own.
+const OWN_MOUNTS: &str = "/proc/thread-self/mountinfo";
 
 /// What the reader shares with the thread that traces.
 #[derive(Default)]
