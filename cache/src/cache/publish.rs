@@ -10,10 +10,13 @@ use crate::outputs::{self, CollectError};
 use crate::remote::{Guarded, Remote, RemoteError};
 use crate::result::ActionResult;
 use crate::stats::NotCachedReason;
-use airtight_policy::{ActionDigest, Judge, Verified};
+use airtight_policy::{ActionDigest, Dependency, Judge, Verified};
 use airtight_recording::{Digest, Recording};
 use bytes::Bytes;
+use memchr::memmem::Finder;
+use std::ffi::OsStr;
 use std::fs::Metadata;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// What an action wrote to its standard streams.
@@ -54,8 +57,9 @@ impl Sealed {
         &self.paths
     }
 
-    /// Outputs that hold the absolute path of the workspace, so that only a workspace of the same
-    /// name can use the result.
+    /// What holds the absolute path of the workspace, or may do so because it is compressed:
+    /// outputs, and names that were looked for. Only a workspace of the same name can use the
+    /// result.
     pub fn names_workspace(&self) -> &[String] {
         &self.names_workspace
     }
@@ -98,7 +102,6 @@ impl Cache {
         scratch: &Path,
         started: i64,
     ) -> Result<Sealed, NotCacheable> {
-        use std::os::unix::ffi::OsStrExt;
         let workspace = action.workspace().as_os_str().as_bytes();
         // A name that is a part of nearly everything tells nothing.
         let needles = [workspace, scratch.as_os_str().as_bytes()]
@@ -106,8 +109,12 @@ impl Cache {
         let collected =
             outputs::collect(action.workspace(), action.outputs(), &needles, &self.local)
                 .map_err(unfit)?;
-        let mut names_workspace: Vec<String> =
-            collected.contains.into_iter().map(|found| found.path).collect();
+        let mut names_workspace: Vec<String> = collected
+            .contains
+            .into_iter()
+            .map(|found| found.path)
+            .chain(collected.opaque)
+            .collect();
         let mut result = collected.result;
         for (name, bytes, slot) in [
             ("standard output", streams.stdout, &mut result.stdout),
@@ -132,8 +139,10 @@ impl Cache {
                 .map_err(|error| NotCacheable::Store { what: error.to_string() })?;
             *slot = Some(digest);
         }
-        names_workspace.dedup();
         let dependencies = judge.dependencies(recording);
+        names_workspace.extend(named_after(action.workspace(), &dependencies));
+        names_workspace.sort();
+        names_workspace.dedup();
         let paths = PathSet::new(&dependencies, action.workspace(), !names_workspace.is_empty());
         let encoded = paths.encode();
         let set = Digest::of(&encoded);
@@ -314,6 +323,25 @@ impl Package {
         }
         Ok(true)
     }
+}
+
+/// Dependencies that are named after the workspace: in another one, other names would be looked
+/// for. So gcc does with the files of a profile, with `#` for each slash (`-fprofile-use`), and
+/// whoever keeps a tree for each workspace.
+fn named_after<'a>(
+    workspace: &'a Path,
+    dependencies: &'a [Dependency],
+) -> impl Iterator<Item = String> + 'a {
+    let root = workspace.as_os_str().as_bytes();
+    let mangled: Vec<u8> = root.iter().map(|&b| if b == b'/' { b'#' } else { b }).collect();
+    let names = [Finder::new(root).into_owned(), Finder::new(&mangled).into_owned()];
+    let dependencies = if root.len() > 1 { dependencies } else { &[] };
+    dependencies.iter().filter_map(move |dependency| {
+        let path = Path::new(OsStr::from_bytes(&dependency.path));
+        let rest = path.strip_prefix(workspace).unwrap_or(path);
+        let named = names.iter().any(|name| name.find(rest.as_os_str().as_bytes()).is_some());
+        named.then(|| rest.display().to_string())
+    })
 }
 
 fn unfit(error: CollectError) -> NotCacheable {

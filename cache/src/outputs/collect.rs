@@ -1,5 +1,6 @@
 //! Takes what an action made into the store.
 
+use super::opaque::{self, is_opaque};
 use super::path::{check_name, check_path, check_target, overlapping};
 use super::place::{Place, PlaceError, Places};
 use super::tree::{self, Directory, MAX_TREE, Size};
@@ -25,6 +26,8 @@ pub struct Collected {
     pub blobs: Vec<Digest>,
     /// Which needles are in which outputs, sorted.
     pub contains: Vec<Found>,
+    /// Files that may hold any needle, sorted: a part of them is compressed.
+    pub opaque: Vec<String>,
 }
 
 /// A needle that is in a file or in the text of a link.
@@ -136,8 +139,10 @@ pub fn collect(
     let mut collector = Collector {
         store,
         needles: needles.map(|(at, needle)| (at, Finder::new(needle))).collect(),
+        sections: opaque::SECTIONS.iter().map(Finder::new).collect(),
         blobs: BTreeSet::new(),
         contains: BTreeSet::new(),
+        opaque: BTreeSet::new(),
         buffer: Vec::new(),
     };
     let mut result = ActionResult::default();
@@ -148,6 +153,7 @@ pub fn collect(
         result,
         blobs: collector.blobs.into_iter().collect(),
         contains: collector.contains.into_iter().collect(),
+        opaque: collector.opaque.into_iter().collect(),
     })
 }
 
@@ -162,8 +168,10 @@ fn unreadable(path: &str) -> impl Fn(io::Error) -> CollectError {
 struct Collector<'a> {
     store: &'a LocalStore,
     needles: Vec<(usize, Finder<'a>)>,
+    sections: Vec<Finder<'static>>,
     blobs: BTreeSet<Digest>,
     contains: BTreeSet<Found>,
+    opaque: BTreeSet<String>,
     buffer: Vec<u8>,
 }
 
@@ -342,10 +350,11 @@ impl Collector<'_> {
 
     /// The digest of a file, which is searched for the needles on the way.
     fn scan(&mut self, file: &mut File, size: u64, path: &str) -> io::Result<Digest> {
-        let longest = self.needles.iter().map(|(_, finder)| finder.needle().len()).max();
+        let finders = self.needles.iter().map(|(_, finder)| finder).chain(&self.sections);
         // So much of the last part is looked at again: a needle may lie across.
-        let overlap = longest.unwrap_or(1) - 1;
+        let overlap = finders.map(|finder| finder.needle().len()).max().unwrap_or(1) - 1;
         let mut wanted: Vec<&(usize, Finder<'_>)> = self.needles.iter().collect();
+        let mut opaque = is_opaque(file);
         // One byte more than the file has, to see its end.
         let part = usize::try_from(size + 1).map_or(PART, |size| size.min(PART));
         self.buffer.resize((overlap + part).max(self.buffer.len()), 0);
@@ -353,7 +362,7 @@ impl Collector<'_> {
         let mut kept = 0;
         loop {
             let read = match file.read(&mut self.buffer[kept..]) {
-                Ok(0) => return Ok(hasher.finish()),
+                Ok(0) => break,
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -367,9 +376,15 @@ impl Collector<'_> {
                 }
                 !found
             });
+            let sections = &self.sections;
+            opaque = opaque || sections.iter().any(|name| name.find(&self.buffer[..end]).is_some());
             kept = overlap.min(end);
             self.buffer.copy_within(end - kept..end, 0);
         }
+        if opaque && !self.needles.is_empty() {
+            self.opaque.insert(path.to_owned());
+        }
+        Ok(hasher.finish())
     }
 }
 

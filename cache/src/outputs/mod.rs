@@ -18,6 +18,7 @@
 mod builder;
 mod collect;
 mod needed;
+mod opaque;
 mod path;
 mod place;
 mod restore;

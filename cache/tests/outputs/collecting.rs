@@ -167,6 +167,59 @@ fn needles_are_found_wherever_they_are() -> Outcome {
 }
 
 #[test]
+fn what_is_compressed_may_hold_anything() -> Outcome {
+    let bench = Bench::new()?;
+    // A header, one section header of each width and order, the flag SHF_COMPRESSED or not.
+    let elf = |wide: bool, big: bool, flags: u16, size: u16| {
+        let mut bytes = vec![0; 64 + 64];
+        bytes[..6].copy_from_slice(b"\x7fELF\x01\x01");
+        (bytes[4], bytes[5]) = (1 + u8::from(wide), 1 + u8::from(big));
+        let (table, sizes, width) = if wide { (40, 58, 8) } else { (32, 46, 4) };
+        let mut put = |at: usize, width: usize, number: u16| {
+            let mut field = vec![0; width];
+            field[..2].copy_from_slice(&number.to_le_bytes());
+            if big {
+                field.reverse();
+            }
+            bytes[at..at + width].copy_from_slice(&field);
+        };
+        put(table, width, 64);
+        put(sizes, 2, size);
+        put(sizes + 2, 2, 1);
+        put(64 + 8, width, flags);
+        bytes
+    };
+    for (wide, big, size) in
+        [(true, false, 64), (true, true, 64), (false, false, 40), (false, true, 40)]
+    {
+        bench.file(&format!("elf-{wide}-{big}-yes"), 0o644, elf(wide, big, 0x800, size))?;
+        bench.file(&format!("elf-{wide}-{big}-no"), 0o644, elf(wide, big, 0x400, size))?;
+        bench.file(&format!("elf-{wide}-{big}-odd-no"), 0o644, elf(wide, big, 0x800, size + 1))?;
+        bench.file(
+            &format!("elf-{wide}-{big}-short-no"),
+            0o644,
+            &elf(wide, big, 0x800, size)[..100],
+        )?;
+    }
+    bench.file("gzip-yes", 0o644, b"\x1f\x8b")?;
+    bench.file("gzip-no", 0o644, b"\x1f")?;
+    bench.file("empty-no", 0o644, "")?;
+    let part = 256 << 10;
+    bench.file("archive-yes", 0o644, [&vec![b'.'; part - 4][..], b".gnu.lto_.decls"].concat())?;
+    let outputs: Vec<String> = fs::read_dir(bench.workspace())?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_, std::io::Error>>()?;
+    let needles = [b"/home/me/project".as_slice()];
+    let collected = collect(&bench.workspace(), &outputs, &needles, &bench.store)?;
+    let mut expected: Vec<String> =
+        outputs.iter().filter(|name| name.ends_with("-yes")).cloned().collect();
+    expected.sort();
+    assert_eq!(collected.opaque, expected);
+    assert_eq!(collected.contains, []);
+    Ok(())
+}
+
+#[test]
 fn a_file_that_changes_meanwhile_is_not_taken() -> Outcome {
     let bench = Bench::new()?;
     let path = bench.workspace().join("busy");
