@@ -73,6 +73,7 @@ packages="gcc g++ gcc-multilib libc6-dev binutils clang cmake ninja-build make p
     python3-venv strace gdb git tar util-linux procps
     bazel-bootstrap bubblewrap ccache curl nginx-light openssl
     autoconf automake dpkg-dev libtool meson python3-yaml
+    bison flex m4 perl xxd xz-utils
     chromium fonts-dejavu-core libxml2-utils"
 
 install_packages() {

@@ -24,12 +24,22 @@ impl Casd {
     }
 
     /// A server that also executes actions, each in a sandbox (bubblewrap) that holds the
-    /// declared inputs and `/usr` alone.
+    /// declared inputs and, to be read only, the toolchain: `/usr`, its links, and what programs
+    /// of it need of `/etc`.
     pub fn executing() -> Casd {
         let run = install::buildbox().join("buildbox-run");
         install::system("bwrap");
         let mut arguments = vec![format!("--buildbox-run={}", run.display())];
-        for mount in ["/usr:/usr", "/usr/bin:/bin", "/usr/lib:/lib", "/usr/lib64:/lib64"] {
+        for mount in [
+            "/usr:/usr",
+            "/usr/bin:/bin",
+            "/usr/sbin:/sbin",
+            "/usr/lib:/lib",
+            "/usr/lib64:/lib64",
+            "/etc/alternatives:/etc/alternatives",
+            "/etc/passwd:/etc/passwd",
+            "/etc/ssl:/etc/ssl",
+        ] {
             arguments.push(format!("--runner-arg=--ro-bind-mount={mount}"));
         }
         arguments.push("--jobs=2".to_owned());

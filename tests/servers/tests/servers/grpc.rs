@@ -145,7 +145,9 @@ fn casd_stores_and_is_gone_when_dropped() {
 fn casd_executes_and_shows_the_declared_inputs_only() {
     let casd = Casd::executing();
     let command = Command {
-        arguments: ["sh", "-c", "test ! -e /etc && cat declared >out"].map(str::to_owned).to_vec(),
+        arguments: ["sh", "-c", "test ! -e /etc/hosts && cat declared >out"]
+            .map(str::to_owned)
+            .to_vec(),
         output_paths: vec!["out".to_owned()],
         ..Command::default()
     }

@@ -1,0 +1,6 @@
+//! The cases, by what they do.
+
+pub(crate) mod compile;
+pub(crate) mod generate;
+pub(crate) mod link;
+pub(crate) mod tools;
