@@ -331,6 +331,10 @@ impl Session {
             let what = verdict.uncacheable().join("; ");
             return Err(NotCached { reason: reason(verdict), what });
         }
+        if config.publishes_witnessed_only() && !recording.header.is_witnessed() {
+            let what = "no witness has agreed with the recording".to_owned();
+            return Err(NotCached { reason: NotCachedReason::Incomplete, what });
+        }
         if !stdout.whole || !stderr.whole {
             let what = "what it wrote to its standard streams is not known in full".to_owned();
             return Err(NotCached { reason: NotCachedReason::OutputUnfit, what });

@@ -214,6 +214,7 @@ impl Job {
             return Ok(Ran::unjudged(untraced::run(&command)?));
         }
         allowed?;
+        tracer::check_witness(config.witness(tracer::Witness::Off))?;
         delete_outputs(declaration)?;
         let capture = match session {
             Some(_) => {
@@ -317,6 +318,7 @@ fn trace(
 ) -> Result<tracer::Outcome, Error> {
     let options = tracer::Options {
         backend: config.backend,
+        witness: config.witness(tracer::Witness::Off),
         timeout: config.timeout,
         grace: config.grace,
         survivors: config.policy.survivors.clone(),

@@ -9,7 +9,7 @@ use std::io;
 pub struct Header {
     /// Version of the program that recorded.
     pub tracer_version: String,
-    /// `ptrace`, `fanotify`, `fast`.
+    /// `ptrace`, `fanotify`, `fast`; with `+fanotify` behind it where fanotify was the witness.
     pub backend: String,
     /// Host name and kernel release, for people.
     pub host: String,
@@ -23,6 +23,20 @@ pub struct Header {
     /// The command as asked for.
     #[serde(skip)]
     pub command: Vec<Vec<u8>>,
+}
+
+impl Header {
+    /// Whether the kernel's own view was held against what the tracer saw. Where they disagree the
+    /// recording is incomplete.
+    pub fn is_witnessed(&self) -> bool {
+        self.backend.split_once('+').is_some_and(|(_, witness)| witness == "fanotify")
+    }
+
+    /// Says whether there was a witness.
+    pub fn set_witnessed(&mut self, witnessed: bool) {
+        let tracer = self.backend.split('+').next().unwrap_or_default();
+        self.backend = format!("{tracer}{}", if witnessed { "+fanotify" } else { "" });
+    }
 }
 
 /// A contact with the host that is no file access.
@@ -104,7 +118,8 @@ pub enum ReasonCode {
     LostEvent,
     /// The time limit ended the action.
     TimedOut,
-    /// io_uring was allowed, and no witness ran beside it.
+    /// io_uring was allowed: a witness sees the files that it opens and changes, and nobody sees
+    /// its look-ups and its sockets.
     IoUring,
     /// The recording could not be written in full.
     WriteFailed,
@@ -114,6 +129,8 @@ pub enum ReasonCode {
     BackendLimits,
     /// Another cause, in the detail.
     Other,
+    /// The kernel's own view, asked beside the tracer, holds what the tracer did not see.
+    WitnessDisagrees,
 }
 
 /// One reason, with the process where there is one.

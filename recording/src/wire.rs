@@ -80,7 +80,7 @@ wire! {
     ReasonCode {
         1 UnknownSyscall 2 UnknownAbi 3 PathChanged 4 PathUnreadable 5 MemoryUnreadable
         6 Untraceable 7 SurvivingProcess 8 LostEvent 9 TimedOut 10 IoUring 11 WriteFailed
-        12 Interrupted 13 Other 14 BackendLimits
+        12 Interrupted 13 Other 14 BackendLimits 15 WitnessDisagrees
     }
 }
 

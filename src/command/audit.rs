@@ -1,5 +1,6 @@
 //! `airtight audit`
 
+use super::beside::Beside;
 use super::judging::Judging;
 use super::telling::{Reports, Stream};
 use crate::action::Declared;
@@ -75,6 +76,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     declared: Declared,
     #[command(flatten)]
+    beside: Beside,
+    #[command(flatten)]
     judging: Judging,
 }
 
@@ -88,6 +91,7 @@ impl Args {
         if self.allow_io_uring {
             layers.push(flag("--allow-io-uring", "policy.unsafe-allow-io-uring", "true"));
         }
+        layers.extend(self.beside.layers());
         Ok(layers)
     }
 
@@ -126,8 +130,10 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
         .collect();
     marks.sort();
     marks.dedup();
+    let witness = config.witness(tracer::Witness::Auto);
     let options = tracer::Options {
         backend: config.backend,
+        witness,
         timeout: config.timeout,
         grace: config.grace,
         survivors: config.policy.survivors.clone(),
@@ -136,6 +142,7 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
         parts: None,
         guard: None,
     };
+    tracer::check_witness(witness)?;
     let mut progress = Progress::new(printer, &adapters);
     let ran = nested::run(&command, options, &mut progress);
     let ended = Instant::now();
@@ -204,9 +211,11 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     }
     if told.is_ok() && saved.is_ok() && config.format == Format::Human {
         printer.tell(format!(
-            "{DIM}told {:.1} s after the build; `airtight check {}` judges it again{DIM:#}\n",
+            "{DIM}told {:.1} s after the build; `airtight check {}` judges it again{DIM:#}\n\
+             {DIM}{}{DIM:#}\n",
             told_after.as_secs_f64(),
-            args.output.display()
+            args.output.display(),
+            witnessing(witness, &ran)
         ));
     }
     let status = match ran.timed_out {
@@ -232,6 +241,16 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
         return Ok(Status::Signal(signal));
     }
     Ok(audit::outcome(&verdict).status(ran.exit))
+}
+
+/// Says whether the kernel was asked beside the tracer.
+fn witnessing(wanted: tracer::Witness, ran: &tracer::Outcome) -> String {
+    match &ran.unwitnessed {
+        _ if wanted == tracer::Witness::Off => "no witness, as asked for".to_owned(),
+        Some(why) => format!("no witness: {why}"),
+        None if ran.unwatched.is_empty() => "witnessed by fanotify".to_owned(),
+        None => format!("witnessed by fanotify, but for {}", ran.unwatched.join(", ")),
+    }
 }
 
 /// An audit looks on: whose access it is, and what is declared, is known only afterwards.

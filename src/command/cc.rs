@@ -1,5 +1,6 @@
 //! `airtight cc`
 
+use super::beside::Beside;
 use super::judging::Judging;
 use super::stores::Stores;
 use crate::action::Declared;
@@ -63,6 +64,8 @@ pub(crate) struct Args {
     )]
     argv: Vec<OsString>,
     #[command(flatten)]
+    beside: Beside,
+    #[command(flatten)]
     judging: Judging,
     #[command(flatten)]
     stores: Stores,
@@ -72,6 +75,7 @@ impl Args {
     /// The settings in the flags, as layers.
     fn layers(&self) -> Result<Vec<Layer>, Error> {
         let mut layers = self.judging.layers()?;
+        layers.extend(self.beside.layers());
         layers.extend(self.stores.layers());
         Ok(layers)
     }

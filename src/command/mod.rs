@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod baseline;
+mod beside;
 pub(crate) mod cache;
 pub(crate) mod cc;
 pub(crate) mod check;

@@ -1,5 +1,6 @@
 //! `airtight run`
 
+use super::beside::Beside;
 use super::judging::Judging;
 use super::stores::Stores;
 use super::telling::Reports;
@@ -39,6 +40,8 @@ pub(crate) struct Args {
     /// Who observes
     #[arg(long, value_enum)]
     backend: Option<Backend>,
+    #[command(flatten)]
+    beside: Beside,
     /// Kill the command after this time: 90s, 5m, 1h or none
     #[arg(long, value_name = "TIME")]
     timeout: Option<String>,
@@ -106,6 +109,7 @@ impl Args {
                 layers.push(flag(name, key, "true"));
             }
         }
+        layers.extend(self.beside.layers());
         layers.extend(self.stores.layers());
         Ok(layers)
     }

@@ -1,5 +1,6 @@
 //! `airtight serve`
 
+use super::beside::Beside;
 use super::judging::Judging;
 use super::stores::Stores;
 use crate::config::{Config, Layer, parse_duration};
@@ -36,6 +37,8 @@ pub(crate) struct Args {
     #[arg(long)]
     exit_with_stdin: bool,
     #[command(flatten)]
+    beside: Beside,
+    #[command(flatten)]
     judging: Judging,
     #[command(flatten)]
     stores: Stores,
@@ -45,6 +48,7 @@ impl Args {
     /// The settings in the flags, as layers.
     fn layers(&self) -> Result<Vec<Layer>, Error> {
         let mut layers = self.judging.layers()?;
+        layers.extend(self.beside.layers());
         layers.extend(self.stores.layers());
         Ok(layers)
     }

@@ -1,6 +1,6 @@
 //! `airtight trace`
 
-use crate::config::Backend;
+use crate::config::{Backend, Witness};
 use crate::error::Error;
 use crate::exit::Status;
 use crate::nested;
@@ -35,6 +35,10 @@ pub(crate) struct Args {
     /// Who observes
     #[arg(long, value_enum, default_value = "auto")]
     backend: Backend,
+    /// Who is asked beside the tracer whether it has seen everything. What it has missed makes the
+    /// recording incomplete. fanotify needs CAP_SYS_ADMIN
+    #[arg(long, value_enum, default_value = "off")]
+    witness: Witness,
     /// Let io_uring be used; the recording is then incomplete
     #[arg(long)]
     allow_io_uring: bool,
@@ -42,10 +46,6 @@ pub(crate) struct Args {
     /// once. No other variable is ever recorded
     #[arg(long, value_name = "NAME")]
     note_env: Vec<String>,
-    /// End as the command does, also when something may have escaped, and say nothing of it: the
-    /// recording does
-    #[arg(long)]
-    transparent: bool,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     argv: Vec<OsString>,
@@ -56,6 +56,7 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
         tracer::Command { argv: args.argv, env: None, cwd: None, stdio: Default::default() };
     let options = tracer::Options {
         backend: args.backend.into(),
+        witness: args.witness.into(),
         allow_io_uring: args.allow_io_uring,
         marks: args.note_env,
         ..tracer::Options::default()
@@ -63,9 +64,8 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     let target = args.output.unwrap_or_else(|| args.format.default_name().into());
     let mut recorder = Recorder::create(&target, args.format)?;
     let (outcome, _) = nested::run(&command, options, &mut recorder)?;
-    let mut complete = args.transparent || outcome.completeness.is_complete();
-    if let (Completeness::Incomplete { reasons }, false) = (&outcome.completeness, args.transparent)
-    {
+    let mut complete = outcome.completeness.is_complete();
+    if let Completeness::Incomplete { reasons } = &outcome.completeness {
         printer.warning(&super::incomplete(reasons));
     }
     if let Err(error) = recorder.finish() {

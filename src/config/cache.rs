@@ -26,6 +26,8 @@ pub(crate) struct Cache {
     pub(crate) fetch: Option<bool>,
     /// Keep verified results in the local store, and in remotes that allow it.
     pub(crate) push: Option<bool>,
+    /// Keep a result only if a witness has agreed with its recording.
+    pub(crate) require_witness: Option<bool>,
     /// Send results that the local store has to remotes that lack them.
     pub(crate) reshare: Option<bool>,
     /// Restore read-only outputs as hard links into the local store.
@@ -143,6 +145,8 @@ pub(crate) struct Caching {
     pub(crate) fetch: bool,
     /// Whether results are kept.
     pub(crate) push: bool,
+    /// Whether results are kept only if a witness has agreed.
+    pub(crate) require_witness: bool,
     /// Whether results of the local store are sent to remotes.
     pub(crate) reshare: bool,
     /// Whether read-only outputs may be hard links.
@@ -168,6 +172,7 @@ impl Default for Caching {
             durable: false,
             fetch: true,
             push: true,
+            require_witness: false,
             reshare: false,
             hard_links: false,
             verify_hits: 0.0,
@@ -200,6 +205,7 @@ impl Caching {
         set(&mut self.durable, cache.durable);
         set(&mut self.fetch, cache.fetch);
         set(&mut self.push, cache.push);
+        set(&mut self.require_witness, cache.require_witness);
         set(&mut self.reshare, cache.reshare);
         set(&mut self.hard_links, cache.hard_links);
         if let Some(percent) = cache.verify_hits {

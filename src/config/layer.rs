@@ -39,12 +39,13 @@ pub(crate) struct Layer {
 }
 
 /// Single settings that have a variable of their own.
-pub(crate) const VARIABLES: [(&str, &str); 16] = [
+pub(crate) const VARIABLES: [(&str, &str); 17] = [
     ("AIRTIGHT_FORMAT", "display.format"),
     ("AIRTIGHT_COLOR", "display.color"),
     ("AIRTIGHT_ALL", "display.all"),
     ("AIRTIGHT_WORKSPACE", "run.workspace"),
     ("AIRTIGHT_BACKEND", "run.backend"),
+    ("AIRTIGHT_WITNESS", "run.witness"),
     ("AIRTIGHT_TIMEOUT", "run.timeout"),
     ("AIRTIGHT_GRACE", "run.grace"),
     ("AIRTIGHT_ON_UNTRACEABLE", "run.on-untraceable"),

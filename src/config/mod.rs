@@ -16,7 +16,7 @@ pub(crate) use files::{PROJECT_FILE, user_directory};
 pub(crate) use layer::VARIABLES;
 pub(crate) use layer::{Layer, Origin, Part, flag, flag_text};
 pub(crate) use show::{Shown, show};
-pub(crate) use types::{Backend, Format, OnUntraceable, add, parse_duration};
+pub(crate) use types::{Backend, Format, OnUntraceable, Witness, add, parse_duration};
 
 use crate::error::Error;
 use crate::printer::Color;
@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) workspace: PathBuf,
     /// Who observes.
     pub(crate) backend: tracer::Backend,
+    /// Who is asked beside the tracer, where it is said; see [`Config::witness`].
+    witness: Option<tracer::Witness>,
     /// Kill the action after this time.
     pub(crate) timeout: Option<Duration>,
     /// How long processes may outlive the action.
@@ -94,6 +96,7 @@ impl Config {
             all: false,
             workspace: root,
             backend: tracer::Backend::default(),
+            witness: None,
             timeout: None,
             grace: tracer::Options::default().grace,
             on_untraceable: OnUntraceable::default(),
@@ -116,6 +119,24 @@ impl Config {
         Ok(config)
     }
 
+    /// Who is asked beside the tracer whether it has seen everything. `usual` is what is done where
+    /// no setting says it.
+    pub(crate) fn witness(&self, usual: tracer::Witness) -> tracer::Witness {
+        match self.witness {
+            Some(witness) => witness,
+            // Without one nothing could be published.
+            None if self.cache.require_witness && usual == tracer::Witness::Off => {
+                tracer::Witness::Auto
+            }
+            None => usual,
+        }
+    }
+
+    /// Whether a result may be published only where a witness has agreed with the recording.
+    pub(crate) fn publishes_witnessed_only(&self) -> bool {
+        self.cache.require_witness || self.witness == Some(tracer::Witness::Fanotify)
+    }
+
     fn lay(&mut self, layer: &Layer) -> Result<(), Error> {
         fn set<T>(to: &mut T, from: Option<T>) {
             if let Some(from) = from {
@@ -134,6 +155,7 @@ impl Config {
             };
         }
         set(&mut self.backend, run.backend.map(tracer::Backend::from));
+        set(&mut self.witness, run.witness.map(|witness| Some(witness.into())));
         set(&mut self.timeout, run.timeout.map(|time| time.0));
         set(&mut self.grace, run.grace.and_then(|time| time.0));
         set(&mut self.on_untraceable, run.on_untraceable);

@@ -43,6 +43,8 @@ pub(crate) struct Run {
     pub(crate) workspace: Option<String>,
     /// Who observes.
     pub(crate) backend: Option<Backend>,
+    /// Who is asked beside the tracer whether it has seen everything.
+    pub(crate) witness: Option<Witness>,
     /// Kill the action after this time: `90s`, `5m`, `1h`, or `none`.
     pub(crate) timeout: Option<Time>,
     /// How long processes may outlive the action before they are reported and killed.
@@ -102,6 +104,28 @@ impl From<Backend> for tracer::Backend {
         match backend {
             Backend::Auto => tracer::Backend::Auto,
             Backend::Ptrace => tracer::Backend::Ptrace,
+        }
+    }
+}
+
+/// Who is asked beside the tracer whether it has seen everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Witness {
+    /// fanotify where it may be used, else nobody
+    Auto,
+    /// fanotify: without it nothing is run
+    Fanotify,
+    /// Nobody
+    Off,
+}
+
+impl From<Witness> for tracer::Witness {
+    fn from(witness: Witness) -> tracer::Witness {
+        match witness {
+            Witness::Auto => tracer::Witness::Auto,
+            Witness::Fanotify => tracer::Witness::Fanotify,
+            Witness::Off => tracer::Witness::Off,
         }
     }
 }

@@ -65,12 +65,16 @@ impl Inner {
         recording.header.time = started.as_secs();
         recording.header.cwd = cwd.as_os_str().as_bytes().to_vec();
         recording.header.command = command.argv.iter().map(|a| a.as_bytes().to_vec()).collect();
+        // The outer one's witness is held against the outer one's recording.
+        recording.header.set_witnessed(ran.testimony.is_some());
         let completeness = complete(&mut recording, &ran);
         recording.replay(sink).map_err(|source| tracer::Error::System {
             what: "keeping the recording".to_owned(),
             source,
         })?;
-        let outcome = tracer::Outcome { exit: ran.exit, completeness, timed_out: ran.timed_out };
+        let unwatched = ran.testimony.as_ref().map(tracer::Testimony::blind).unwrap_or_default();
+        let tracer::Beneath { exit, timed_out, unwitnessed, .. } = ran;
+        let outcome = tracer::Outcome { exit, completeness, timed_out, unwitnessed, unwatched };
         Ok((outcome, airtights))
     }
 
@@ -160,6 +164,7 @@ fn complete(recording: &mut Recording, ran: &tracer::Beneath) -> Completeness {
         let what = "the time limit was reached".to_owned();
         reasons.push(reason(ReasonCode::TimedOut, what, None));
     }
+    reasons.extend(ran.testimony.iter().flat_map(|testimony| testimony.against(recording)));
     for killed in &ran.killed {
         let process = recording.processes.iter().rev().find(|process| process.pid == killed.pid);
         let Some((process, ended)) = process.map(|process| (process.id, process.exit)) else {

@@ -25,6 +25,10 @@ struct Document<'a> {
     version: u32,
     /// The version of the program that wrote it.
     airtight: &'static str,
+    /// Who observed: `ptrace`, and `ptrace+fanotify` where the kernel's own view was held against
+    /// what the tracer saw.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backend: Option<&'a str>,
     #[serde(flatten)]
     judged: Judged<'a>,
 }
@@ -66,5 +70,6 @@ fn document<'a>(report: &Report<'a>) -> Document<'a> {
         }
         Subject::Build { verdict, .. } => Judged::Build { build: verdict },
     };
-    Document { version: VERSION, airtight: env!("CARGO_PKG_VERSION"), judged }
+    let backend = report.recording.map(|recording| recording.header.backend.as_str());
+    Document { version: VERSION, airtight: env!("CARGO_PKG_VERSION"), backend, judged }
 }

@@ -5,5 +5,4 @@ mod actions;
 mod clients;
 mod life;
 mod many;
-mod steps;
 mod support;

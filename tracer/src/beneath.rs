@@ -7,12 +7,13 @@ use crate::start;
 use crate::sys::process::{self, Signals};
 use crate::sys::spawn::{self, Started};
 use crate::sys::wait::{self, Wait};
+use crate::witness::{Summoned, Testimony, Witness};
 use airtight_recording::Exit;
 use std::io;
 use std::time::{Duration, Instant};
 
 /// What came of a command that was run beneath another's trace.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Beneath {
     /// How the root process ended.
     pub exit: Exit,
@@ -22,6 +23,10 @@ pub struct Beneath {
     pub timed_out: bool,
     /// What outlived the root process and the grace, and was killed for it.
     pub killed: Vec<Killed>,
+    /// What the witness has seen, if there was one.
+    pub testimony: Option<Testimony>,
+    /// Why there was none, where one was wanted if possible.
+    pub unwitnessed: Option<String>,
 }
 
 /// A process that outlived the command.
@@ -61,10 +66,10 @@ pub fn find(command: &Command) -> Result<(), Error> {
 }
 
 /// Runs a command to its end, and to that of everything it left behind. Of `options`, the time
-/// limit, the grace and the survivors count.
+/// limit, the grace, the survivors and the witness count.
 ///
 /// # Errors
-/// When the command could not be started.
+/// When the command could not be started, or the witness can't be had.
 pub fn run_beneath(command: &Command, options: &Options<'_>) -> Result<Beneath, Error> {
     let system = |what: &str| {
         let what = what.to_owned();
@@ -72,10 +77,15 @@ pub fn run_beneath(command: &Command, options: &Options<'_>) -> Result<Beneath, 
     };
     let plan = start::plan(command, None, false)?;
     let signals = Signals::install().map_err(system("installing signal handlers"))?;
+    let summoned = Summoned::by(options.witness, command.cwd.as_deref())?;
     // Whoever loses its parent becomes our child, so that nothing gets out of sight.
     let _reaper = process::Reaper::begin().map_err(system("becoming a subreaper"))?;
     let mut started =
         spawn::start(&plan, &signals).map_err(|failure| start::error(failure, command))?;
+    let (witness, unwitnessed) = match summoned {
+        Ok(summoned) => (Some(summoned.follow(started.pid)?), None),
+        Err(why) => (None, why),
+    };
     let mut watch = Watch {
         options,
         root: started.pid,
@@ -90,7 +100,8 @@ pub fn run_beneath(command: &Command, options: &Options<'_>) -> Result<Beneath, 
     }
     process::forward_to(started.pid);
     watch.follow().map_err(system("waiting for the command"))?;
-    watch.finish(&mut started, command)
+    let ended = watch.finish(&mut started, command)?;
+    Ok(Beneath { testimony: witness.map(Witness::testify), unwitnessed, ..ended })
 }
 
 /// Waits for a command.
@@ -158,7 +169,8 @@ impl Watch<'_, '_> {
         }
         let exit = self.exit.unwrap_or(Exit::Code(255));
         let pid = self.root as u32;
-        Ok(Beneath { exit, pid, timed_out: self.timed_out, killed: self.killed })
+        let Watch { timed_out, killed, .. } = self;
+        Ok(Beneath { exit, pid, timed_out, killed, testimony: None, unwitnessed: None })
     }
 }
 

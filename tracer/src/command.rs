@@ -32,10 +32,24 @@ pub enum Backend {
     Ptrace,
 }
 
+/// Who is asked beside the tracer whether it has seen everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Witness {
+    /// Nobody.
+    #[default]
+    Off,
+    /// fanotify where it may be used here, else nobody ([`Outcome::unwitnessed`]).
+    Auto,
+    /// fanotify; the command is not run where it can't be used.
+    Fanotify,
+}
+
 /// How to trace.
 pub struct Options<'a> {
     /// Who observes.
     pub backend: Backend,
+    /// Who is asked beside it. What it saw and the recording has not makes that incomplete.
+    pub witness: Witness,
     /// Kill the tree after this time.
     pub timeout: Option<Duration>,
     /// How long processes may outlive the root process before they are reported and killed.
@@ -58,6 +72,7 @@ impl Default for Options<'_> {
     fn default() -> Self {
         Options {
             backend: Backend::Auto,
+            witness: Witness::Off,
             timeout: None,
             grace: Duration::from_secs(2),
             survivors: Vec::new(),
@@ -78,6 +93,10 @@ pub struct Outcome {
     pub completeness: Completeness,
     /// Whether the time limit ended it.
     pub timed_out: bool,
+    /// Why there was no witness, where [`Witness::Auto`] asked for one.
+    pub unwitnessed: Option<String>,
+    /// The file systems that the witness did not see: where they are, of what type, and why.
+    pub unwatched: Vec<String>,
 }
 
 /// Why a command could not be run under the tracer.
@@ -101,6 +120,14 @@ pub enum Error {
     /// The kernel or the container forbids tracing (exit code 125).
     #[error("this system does not let processes be traced: {what}\n  remedy: {remedy}")]
     Forbidden {
+        /// What was refused, with the reason.
+        what: String,
+        /// What a person can do about it.
+        remedy: String,
+    },
+    /// The witness that was asked for can't be had (exit code 125).
+    #[error("fanotify can't be the witness here: {what}\n  remedy: {remedy}")]
+    NoWitness {
         /// What was refused, with the reason.
         what: String,
         /// What a person can do about it.

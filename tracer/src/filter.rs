@@ -96,6 +96,10 @@ enum Action {
 fn action(row: Option<&Row>, options: Options) -> Action {
     let trace = RET_TRACE | u32::from(options.mark);
     let Some(row) = row else { return Action::Return(trace) };
+    #[cfg(feature = "forgetful")]
+    if crate::forgetful::is_forgotten(row.name) {
+        return Action::Return(RET_ALLOW);
+    }
     match row.verdict {
         Verdict::Pass => Action::Return(RET_ALLOW),
         Verdict::Deny(errno) => Action::Return(RET_ERRNO | u32::from(errno)),

@@ -7,6 +7,8 @@ mod beneath;
 mod bpf;
 mod command;
 pub mod filter;
+#[cfg(feature = "forgetful")]
+pub mod forgetful;
 mod guard;
 pub mod kernel;
 mod loader;
@@ -18,11 +20,13 @@ mod ptrace;
 mod start;
 mod sys;
 pub mod table;
+mod witness;
 
 pub use beneath::{Beneath, Killed, find, run_beneath, traced_by};
-pub use command::{Backend, Command, Error, Options, Outcome, check, run};
+pub use command::{Backend, Command, Error, Options, Outcome, Witness, check, run};
 pub use guard::{Attempt, Guard, Reaction};
 pub use kernel::Also;
 pub use parts::{Part, Parts, Signal};
 pub use sys::process::die_by;
 pub use sys::socket::{Peer, peer};
+pub use witness::{Testimony, check as check_witness};

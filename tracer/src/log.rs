@@ -13,8 +13,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+mod deeds;
 mod part;
 
+pub(crate) use deeds::Deeds;
 pub(crate) use part::Part;
 use part::Parts;
 
@@ -105,6 +107,25 @@ const MOST_WATCHED: usize = 512;
 const WRITTEN: u8 = 1;
 const STAMPED: u8 = 2;
 
+/// What is kept for the witness.
+#[derive(Default)]
+struct Witnessed {
+    /// By path number; what is missing at the end has none.
+    deeds: Vec<Deeds>,
+    /// The number of the last process that had a pid.
+    processes: FxHashMap<i32, ProcessId>,
+}
+
+impl Witnessed {
+    fn add(&mut self, path: PathId, deeds: Deeds) {
+        let index = path.0 as usize;
+        if self.deeds.len() <= index {
+            self.deeds.resize(index + 1, Deeds::NONE);
+        }
+        self.deeds[index] |= deeds;
+    }
+}
+
 /// Who, what, which, and the errno.
 type NoteKey = (ProcessId, HostKind, Vec<u8>, u16);
 
@@ -129,6 +150,8 @@ pub(crate) struct Log<'a> {
     paths: Paths,
     /// WRITTEN and STAMPED, by path number.
     marks: Vec<u8>,
+    /// For the witness, if there is one.
+    witnessed: Option<Witnessed>,
     /// Indices by the address of the name, which is cheaper to hash, and ABI.
     syscalls: FxHashMap<(usize, Abi), u16>,
     seq: u64,
@@ -169,6 +192,7 @@ impl<'a> Log<'a> {
             sink,
             paths: Paths::default(),
             marks: vec![0],
+            witnessed: None,
             syscalls: FxHashMap::default(),
             seq: 0,
             processes: 0,
@@ -250,6 +274,9 @@ impl<'a> Log<'a> {
         let id = ProcessId(self.processes);
         self.processes += 1;
         let seq = self.next();
+        if let Some(witnessed) = &mut self.witnessed {
+            witnessed.processes.insert(pid, id);
+        }
         self.put(&Event::Process { id, parent, pid: pid as u32, seq });
         self.birth_in_part(id, parent, pid, part);
         (id, self.free.pop().unwrap_or_default())
@@ -347,7 +374,28 @@ impl<'a> Log<'a> {
         if matches!(fact.kind, Kind::Write | Kind::Delete) && fact.errno == 0 {
             self.marks[key.path.0 as usize] |= WRITTEN;
         }
+        if let Some(witnessed) = &mut self.witnessed {
+            witnessed.add(key.path, Deeds::from(fact));
+        }
         key.path
+    }
+
+    /// Keeps from now on what a witness needs to know of each path and process.
+    pub(crate) fn keep_for_witness(&mut self) {
+        self.witnessed.get_or_insert_default();
+    }
+
+    /// What was recorded of a path, for the witness. Complete after [`Log::settle`].
+    pub(crate) fn deeds(&self, path: &[u8]) -> Deeds {
+        let deeds = self.witnessed.as_ref().map(|witnessed| &witnessed.deeds);
+        let id = self.paths.find(path);
+        let known = deeds.zip(id).and_then(|(deeds, id)| deeds.get(id.0 as usize));
+        known.copied().unwrap_or_default()
+    }
+
+    /// The number of the last process that had this pid, for the witness.
+    pub(crate) fn process_of_pid(&self, pid: i32) -> Option<ProcessId> {
+        self.witnessed.as_ref()?.processes.get(&pid).copied()
     }
 
     /// Whether this tree has written or removed the path.
@@ -441,11 +489,9 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// Ends the recording.
-    pub(crate) fn end(
-        &mut self,
-        mut stat: impl FnMut(&[u8]) -> Option<libc::stat>,
-    ) -> Completeness {
+    /// Decides of each file that was opened for reading and writing whether it was written. To be
+    /// called when nothing happens any more.
+    pub(crate) fn settle(&mut self) {
         let mut watched: Vec<_> = std::mem::take(&mut self.watched).into_values().collect();
         watched.sort_by_key(|w| w.accesses[0].first);
         for w in watched {
@@ -463,9 +509,20 @@ impl<'a> Log<'a> {
             for mut access in w.accesses {
                 access.path = moved.unwrap_or(access.path);
                 self.marks[access.path.0 as usize] |= WRITTEN;
+                if let Some(witnessed) = &mut self.witnessed {
+                    witnessed.add(access.path, Deeds::from(&access));
+                }
                 self.put(&Event::Access(&access));
             }
         }
+    }
+
+    /// Ends the recording.
+    pub(crate) fn end(
+        &mut self,
+        mut stat: impl FnMut(&[u8]) -> Option<libc::stat>,
+    ) -> Completeness {
+        self.settle();
         for (path, before) in std::mem::take(&mut self.stamps) {
             // What the tree itself has changed is judged by its writes.
             if self.marks[path.0 as usize] & WRITTEN == 0 {

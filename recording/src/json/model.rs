@@ -20,7 +20,8 @@ pub(super) struct Document<'a, A> {
     pub(super) airtight_recording: u64,
     /// Version of the program that recorded.
     pub(super) tracer_version: Cow<'a, str>,
-    /// Who observed: `ptrace`, `fanotify`, `fast`.
+    /// Who observed: `ptrace`, `fanotify`, `fast`; with `+fanotify` behind it where fanotify was the
+    /// witness.
     pub(super) backend: Cow<'a, str>,
     /// Host name and kernel release.
     pub(super) host: Cow<'a, str>,

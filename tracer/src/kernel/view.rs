@@ -95,7 +95,7 @@ pub(crate) struct View {
     /// File systems that were not watched.
     pub(crate) blind: Vec<Blind>,
     /// The mount table by which places get names.
-    pub(super) mounts: Vec<Mount>,
+    pub(crate) mounts: Vec<Mount>,
 }
 
 impl View {

@@ -197,12 +197,22 @@ impl Tracer<'_, '_> {
                 let mut fs = self.tasks[&tid].fs.borrow_mut();
                 fs.foreign = true;
                 fs.cwd = None;
+                drop(fs);
+                self.meet_mounts(tid);
             }
             _ => {
                 self.remounted = true;
                 self.generation += 1;
                 self.looker.mounts.meet(tid);
+                self.meet_mounts(tid);
             }
+        }
+    }
+
+    /// Has the witness watch what a stopped thread sees of mounts.
+    fn meet_mounts(&self, tid: i32) {
+        if let Some(witness) = &self.witness {
+            witness.remounted(tid);
         }
     }
 

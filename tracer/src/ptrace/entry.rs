@@ -303,8 +303,13 @@ impl Tracer<'_, '_> {
         let Some(id) = self.process_of(tid) else { return Ok(None) };
         let io_uring = p.row.name == "io_uring_setup";
         if io_uring && self.options.allow_io_uring {
+            let what = match self.witness {
+                // What it does to files is in the witness's view.
+                Some(_) => "look-ups and sockets",
+                None => "operations",
+            };
             self.log.incomplete(Some(id), ReasonCode::IoUring, || {
-                "io_uring was allowed, and its operations can't be seen".into()
+                format!("io_uring was allowed, and its {what} can't be seen")
             });
             return Ok(None);
         }

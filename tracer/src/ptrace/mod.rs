@@ -21,6 +21,7 @@ use crate::sys::ptrace::{self, SyscallStop, Wait};
 use crate::sys::spawn::{self, Started};
 use crate::sys::{files, regs};
 use crate::table::{self, Abi, Row};
+use crate::witness::{Summoned, Testimony, Witness};
 use crate::{filter, start};
 use airtight_recording::{Exit, Header, HostKind, Kind, Op, ProcessId, ReasonCode, Sink};
 use rustc_hash::FxHashMap;
@@ -57,6 +58,9 @@ struct Tracer<'a, 'b> {
     /// What was known at the start.
     header: Header,
     log: Log<'b>,
+    witness: Option<Witness>,
+    /// Why there is none, where one was wanted if possible.
+    unwitnessed: Option<String>,
     looker: Looker,
     tasks: FxHashMap<i32, Task>,
     procs: FxHashMap<i32, Proc>,
@@ -157,7 +161,9 @@ pub(crate) fn run(
     let filter = filter_program(options.allow_io_uring);
     let no_new_privs = !process::has_capability(process::CAP_SYS_ADMIN);
     let plan = start::plan(command, Some(&filter), no_new_privs)?;
-    let header = start::header(command, "ptrace");
+    let summoned = Summoned::by(options.witness, command.cwd.as_deref())?;
+    let mut header = start::header(command, "ptrace");
+    header.set_witnessed(summoned.is_ok());
     let looker = Looker::new().map_err(system("reading the mount table"))?;
     let loads = exec::Loads::new();
     let signals = Signals::install().map_err(system("installing signal handlers"))?;
@@ -166,12 +172,18 @@ pub(crate) fn run(
         Ok(started) => started,
         Err(failure) => return Err(start::error(failure, command)),
     };
+    let (witness, unwitnessed) = match summoned {
+        Ok(summoned) => (Some(summoned.follow(started.pid)?), None),
+        Err(why) => (None, why),
+    };
     let deadline = options.timeout.map(|limit| Instant::now() + limit);
     if let Some(limit) = options.timeout {
         process::alarm(limit.max(std::time::Duration::from_millis(1)));
     }
     let mut tracer = Tracer {
         log: Log::new(sink, &header, options.marks.clone()),
+        witness,
+        unwitnessed,
         options,
         header,
         looker,
@@ -199,6 +211,9 @@ pub(crate) fn run(
         name: Vec::new(),
         spare: Vec::new(),
     };
+    if tracer.witness.is_some() {
+        tracer.log.keep_for_witness();
+    }
     tracer.adopt_root(command);
     process::forward_to(started.pid);
     tracer.follow().map_err(system("waiting for traced processes"))?;
@@ -496,9 +511,14 @@ impl Tracer<'_, '_> {
             });
             Exit::Code(255)
         });
-        let timed_out = self.timed_out;
+        let testimony = self.witness.take().map(Witness::testify);
+        if let Some(testimony) = &testimony {
+            testimony.complete(&mut self.log);
+        }
+        let unwatched = testimony.as_ref().map(Testimony::blind).unwrap_or_default();
+        let (timed_out, unwitnessed) = (self.timed_out, self.unwitnessed);
         let completeness = self.log.end(stat_now());
-        Ok(Outcome { exit, completeness, timed_out })
+        Ok(Outcome { exit, completeness, timed_out, unwitnessed, unwatched })
     }
 
     // ---- names -------------------------------------------------------------------------------
