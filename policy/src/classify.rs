@@ -1,5 +1,6 @@
 //! Which rule one touch of one path breaks. The judge and the enforcer share this.
 
+use crate::declaration::Flavour;
 use crate::declared::Roles;
 use crate::judge::Judge;
 use crate::name::{components, parent};
@@ -68,6 +69,19 @@ impl Judge<'_> {
         if self.neighbours.covers(path, declared) { roles | Roles::INPUT } else { roles }
     }
 
+    /// Whether roles are those of a side effect in SCons: it runs the actions that share one, one
+    /// after the other, so each may read what the one before has left.
+    fn is_shared(&self, roles: Roles) -> bool {
+        self.declaration.flavour == Flavour::Scons && roles.any(Roles::SIDE_EFFECT)
+    }
+
+    /// Whether reading `path` is allowed because it is shared. The result depends on who came
+    /// before, so it can't be kept.
+    pub(crate) fn reads_shared(&self, path: &[u8]) -> bool {
+        let roles = self.roles(path, false);
+        self.is_shared(roles) && !roles.is_input()
+    }
+
     /// The rule that a look at something existing breaks. `path` is the canonical name,
     /// `others` gives the names on the way to it, `own` tells whether a pid is the action's.
     pub(crate) fn read_rule(
@@ -120,6 +134,9 @@ impl Judge<'_> {
         let exempt = exempt || (from_toolchain && self.policy.strictness < Strictness::All);
         if roles.any(DECLARED) {
             return self.neighbours.race(path);
+        }
+        if self.is_shared(roles) {
+            return None;
         }
         if roles.any(MADE) {
             // Tools look at what they are about to replace; that alone changes nothing.

@@ -24,6 +24,8 @@ pub enum Flavour {
     Cmake,
     /// Calls of a meson.build.
     Meson,
+    /// Calls in an SConstruct or SConscript.
+    Scons,
 }
 
 /// The environment of an action, by what the key holds of each variable.

@@ -10,6 +10,8 @@ use std::borrow::Cow;
 pub(crate) enum Fix {
     /// Declare an input.
     Input,
+    /// Declare an input of which only the existence matters.
+    Look,
     /// Declare an output.
     Output,
     /// Declare what is left behind.
@@ -38,6 +40,8 @@ pub(crate) struct Target<'a> {
     /// Its first output; empty if it has none.
     pub(crate) output: &'a [u8],
     pub(crate) work: Work,
+    /// Whether the description stands in a directory below the workspace.
+    pub(crate) below: bool,
 }
 
 /// The line to paste that declares `path`; empty where none does.
@@ -45,6 +49,11 @@ pub(crate) fn line(flavour: Flavour, fix: Fix, path: &[u8], target: &Target<'_>)
     let named = |path: &[u8]| relative(path, target.cwd, target.workspace);
     let name = named(path);
     let output = named(target.output);
+    let fix = match (flavour, fix) {
+        (Flavour::Scons, _) => fix,
+        (_, Fix::Look) => Fix::Input,
+        _ => fix,
+    };
     match (flavour, fix) {
         (Flavour::Flags | Flavour::Spec, _) => of_word(flavour, fix, &printable(&name)),
         (Flavour::Make, Fix::Input) if !target.output.is_empty() => {
@@ -68,6 +77,8 @@ pub(crate) fn line(flavour: Flavour, fix: Fix, path: &[u8], target: &Target<'_>)
                 Work::Compile(_) => format!("dependencies: declare_dependency(sources: {file})"),
             }
         }
+        (Flavour::Scons, _) if target.output.is_empty() => String::new(),
+        (Flavour::Scons, _) => in_scons(fix, path, target),
         _ => String::new(),
     }
 }
@@ -81,7 +92,7 @@ fn of_word(flavour: Flavour, fix: Fix, word: &str) -> String {
     match flavour {
         Flavour::Flags => {
             let flag = match fix {
-                Fix::Input => "--in",
+                Fix::Input | Fix::Look => "--in",
                 Fix::Output => "--out",
                 Fix::Leftover => "--side-effect",
                 Fix::Environment => "--env",
@@ -91,13 +102,15 @@ fn of_word(flavour: Flavour, fix: Fix, word: &str) -> String {
         Flavour::Spec => {
             let text = serde_json::Value::from(word);
             match fix {
-                Fix::Input => format!("\"inputs\": [{text}]"),
+                Fix::Input | Fix::Look => format!("\"inputs\": [{text}]"),
                 Fix::Output => format!("\"outputs\": [{text}]"),
                 Fix::Leftover => format!("\"side_effects\": [{text}]"),
                 Fix::Environment => format!("\"environment\": {{\"tracked\": [{text}]}}"),
             }
         }
-        Flavour::Make | Flavour::Ninja | Flavour::Cmake | Flavour::Meson => String::new(),
+        Flavour::Make | Flavour::Ninja | Flavour::Cmake | Flavour::Meson | Flavour::Scons => {
+            String::new()
+        }
     }
 }
 
@@ -178,6 +191,26 @@ fn relative_to_root(path: &[u8], target: &Target<'_>) -> Vec<u8> {
     below(path, target.workspace).unwrap_or(path).to_vec()
 }
 
+/// A call in an SConscript. Names there start in its own directory, or with `#` at the top (the
+/// SCons manual, File and Directory Nodes).
+fn in_scons(fix: Fix, path: &[u8], target: &Target<'_>) -> String {
+    let named = |path: &[u8]| {
+        let (top, rest) = match below(path, target.workspace) {
+            Some(rest) => (if target.below { "#" } else { "" }, rest),
+            None => ("", path),
+        };
+        // The same escapes serve in a Python string.
+        format!("'{top}{}'", in_meson(rest))
+    };
+    let (name, output) = (named(path), named(target.output));
+    match fix {
+        Fix::Input => format!("Depends({output}, {name})"),
+        Fix::Look => format!("Requires({output}, {name})"),
+        Fix::Output | Fix::Leftover => format!("SideEffect({name}, {output})"),
+        Fix::Environment => String::new(),
+    }
+}
+
 /// Within a meson string.
 fn in_meson(name: &[u8]) -> String {
     printable(name).replace('\\', "\\\\").replace('\'', "\\'")
@@ -189,7 +222,8 @@ mod tests {
 
     fn told(flavour: Flavour, fix: Fix, path: &str, work: Work) -> String {
         let (cwd, output) = (b"/ws/out".as_slice(), b"/ws/out/lib b.so.1".as_slice());
-        let target = Target { workspace: b"/ws", cwd, output, work };
+        let target =
+            Target { workspace: b"/ws", cwd, output, work, below: path.ends_with("below") };
         line(flavour, fix, path.as_bytes(), &target)
     }
 
@@ -241,6 +275,29 @@ mod tests {
                 compile(),
                 "dependencies: declare_dependency(sources: files('x.bin'))",
             ),
+            (
+                Flavour::Scons,
+                Fix::Input,
+                "/ws/it's.h",
+                compile(),
+                "Depends('out/lib b.so.1', 'it\\'s.h')",
+            ),
+            (
+                Flavour::Scons,
+                Fix::Input,
+                "/ws/a/below",
+                Work::Command,
+                "Depends('#out/lib b.so.1', '#a/below')",
+            ),
+            (Flavour::Scons, Fix::Look, "/x", Work::Command, "Requires('out/lib b.so.1', '/x')"),
+            (
+                Flavour::Scons,
+                Fix::Output,
+                "/ws/out/log",
+                Work::Link,
+                "SideEffect('out/log', 'out/lib b.so.1')",
+            ),
+            (Flavour::Make, Fix::Look, "/ws/a", Work::Command, "lib\\ b.so.1: ../a"),
         ];
         for (flavour, fix, path, work, expected) in cases {
             assert_eq!(told(flavour, fix, path, work), expected);

@@ -1,7 +1,7 @@
 //! The judge: one declaration, one policy, one recording, one verdict.
 
 use crate::classify::{Change, Hit};
-use crate::declaration::Declaration;
+use crate::declaration::{Declaration, Flavour};
 use crate::declared::{Declared, Roles};
 use crate::digests::RecordingDigest;
 use crate::evidence;
@@ -258,6 +258,7 @@ impl<'a> Judge<'a> {
                 cwd: &self.declared.cwd,
                 output: self.declared.outputs.first().map_or(b"", Vec::as_slice),
                 work: self.neighbours.work(),
+                below: self.declaration.declared_at.as_ref().is_some_and(|p| p.file.contains('/')),
             };
             let line = fix::line(self.declaration.flavour, line, path, &target);
             if !line.is_empty() {
@@ -383,7 +384,12 @@ impl<'a> Case<'a> {
     }
 
     pub(crate) fn found_missing(&mut self, path: &[u8], detail: Option<String>) {
-        let mut finding = self.judge.finding_on(&Hit::of(Rule::W002), path);
+        let mut hit = Hit::of(Rule::W002);
+        if self.judge.declaration.flavour == Flavour::Scons {
+            // SCons takes any name for a target, and a command without a file is built each time.
+            hit = hit.at_most(Severity::Record);
+        }
+        let mut finding = self.judge.finding_on(&hit, path);
         if let Some(detail) = detail {
             finding.message = format!("{}: {detail}", finding.message);
         }

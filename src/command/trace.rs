@@ -46,6 +46,10 @@ pub(crate) struct Args {
     /// once. No other variable is ever recorded
     #[arg(long, value_name = "NAME")]
     note_env: Vec<String>,
+    /// End as the command does, also when something may have escaped, and say nothing of it: the
+    /// recording does
+    #[arg(long)]
+    transparent: bool,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     argv: Vec<OsString>,
@@ -64,8 +68,9 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     let target = args.output.unwrap_or_else(|| args.format.default_name().into());
     let mut recorder = Recorder::create(&target, args.format)?;
     let (outcome, _) = nested::run(&command, options, &mut recorder)?;
-    let mut complete = outcome.completeness.is_complete();
-    if let Completeness::Incomplete { reasons } = &outcome.completeness {
+    let mut complete = args.transparent || outcome.completeness.is_complete();
+    if let (Completeness::Incomplete { reasons }, false) = (&outcome.completeness, args.transparent)
+    {
         printer.warning(&super::incomplete(reasons));
     }
     if let Err(error) = recorder.finish() {

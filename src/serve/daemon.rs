@@ -280,7 +280,7 @@ impl Daemon {
 
     fn begin(&self, begin: Begin, runs: &Runs) -> Result<Answer, Failure> {
         runs.admit()?;
-        let Begin { action, caller, refresh, searched, cache } = begin;
+        let Begin { action, caller, refresh, searched, cache, keep } = begin;
         let mut subject = Subject::resolve(action, caller, self.umask, &self.config)?;
         let how = match refresh {
             true => How::Refresh,
@@ -320,7 +320,10 @@ impl Daemon {
             scratch.path(),
         );
         declaration.environment.undeclared = undeclared;
-        let deleted = delete_outputs(declaration).map_err(file)?;
+        let deleted = match keep {
+            true => Vec::new(),
+            false => delete_outputs(declaration).map_err(file)?,
+        };
         let (number, token) = self.token();
         let recording = self.recordings.join(format!("{number}.trace"));
         let environment = env

@@ -15,7 +15,7 @@ use crate::report::{Look, Report};
 use airtight_cache::Sealed;
 use airtight_cache::stats::NotCachedReason;
 use airtight_policy::Verdict;
-use airtight_recording::Recording;
+use airtight_recording::{Exit, Recording, join};
 use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,9 +33,7 @@ impl Daemon {
     /// Judges a run that has ended, and publishes its result if it is verified: before the answer,
     /// or after it for a client that does not wait.
     pub(super) fn end(&self, mut end: End, mut run: Run) -> Result<(Answer, After), Failure> {
-        let path = end.recording.take().unwrap_or_else(|| run.recording.clone());
-        let recording = read_recording(&path)?;
-        run.check(&recording, &end)?;
+        let recording = recording_of(&mut end, &run)?;
         let streams = [kept(end.stdout.take())?, kept(end.stderr.take())?];
         let duration = end.duration_ms.unwrap_or_else(|| {
             let elapsed = run.started.elapsed().unwrap_or_default();
@@ -55,7 +53,7 @@ impl Daemon {
             // How it ended was not seen.
             (None, false) => Status::Incomplete,
         };
-        let sealed = self.seal(&run, &verdict, &recording, &streams, end.timed_out);
+        let sealed = self.seal(&run, &verdict, &recording, &streams, &end);
         let mut after = After::Shrink;
         let mut pending = false;
         // The client may run the action again at once.
@@ -102,7 +100,7 @@ impl Daemon {
         verdict: &Verdict,
         recording: &Recording,
         streams: &[Kept; 2],
-        timed_out: bool,
+        end: &End,
     ) -> Result<(Arc<Session>, Sealed), Refused> {
         let session = run.session.as_ref().map_err(|why| {
             let reason = match self.cache {
@@ -113,9 +111,12 @@ impl Daemon {
         })?;
         let refuse = |why| refused(session, why);
         let because = |reason, what: &str| refuse(NotCached { reason, what: what.to_owned() });
-        if timed_out {
+        if end.timed_out {
             let what = "it was stopped after its time was up";
             return Err(because(NotCachedReason::TimedOut, what));
+        }
+        if let Some(limit) = end.limits.first() {
+            return Err(because(NotCachedReason::NotCacheable, limit));
         }
         let declaration = &run.subject.declaration;
         let started = run.nanoseconds();
@@ -162,6 +163,37 @@ impl Finished {
 fn refused(session: &Session, why: NotCached) -> Refused {
     session.cache.count(|counters| counters.not_cached(why.reason));
     Refused { reason: why.reason.name(), why: why.what, differs: None }
+}
+
+/// The recording of a run: that of its one command, or those of its steps, put together. The files of
+/// steps are removed.
+fn recording_of(end: &mut End, run: &Run) -> Result<Recording, Failure> {
+    if end.steps.is_empty() {
+        let path = end.recording.take().unwrap_or_else(|| run.recording.clone());
+        let recording = read_recording(&path)?;
+        run.check(&recording, end)?;
+        return Ok(recording);
+    }
+    let steps: Vec<Recording> = end
+        .steps
+        .iter()
+        .map(|step| {
+            let recording = read_recording(&step.recording)?;
+            run.check_step(&recording, step)?;
+            Ok(recording)
+        })
+        .collect::<Result<_, Failure>>()?;
+    for step in &end.steps {
+        let _ = std::fs::remove_file(&step.recording);
+    }
+    let exit = match u8::try_from(end.exit) {
+        Ok(code) => Exit::Code(code),
+        Err(_) => u8::try_from(end.exit.unsigned_abs()).map_or(Exit::Code(255), Exit::Signal),
+    };
+    let mut whole =
+        join(steps, exit).map_err(|error| Failure::new(Code::NoRecording, error.to_string()))?;
+    whole.header.cwd.clone_from(&run.subject.declaration.cwd);
+    Ok(whole)
 }
 
 fn read_recording(path: &Path) -> Result<Recording, Failure> {

@@ -81,6 +81,15 @@ pub(super) struct Caller {
     pub(super) variables: BTreeMap<String, String>,
     /// The umask of the client; that of the daemon if left out.
     pub(super) umask: Option<u32>,
+    /// The build system that the action comes from, if it is one that has words of its own.
+    pub(super) build_system: Option<BuildSystem>,
+}
+
+/// A build system whose users are told what to do in its own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum BuildSystem {
+    Scons,
 }
 
 /// Look for a result.
@@ -119,6 +128,9 @@ pub(super) struct Begin {
     /// Leave the cache alone: the run is only judged.
     #[serde(default = "yes")]
     pub(super) cache: bool,
+    /// Delete nothing: the client has removed what it wants removed.
+    #[serde(default)]
+    pub(super) keep: bool,
 }
 
 /// Judge a run and publish its result.
@@ -128,6 +140,12 @@ pub(super) struct End {
     pub(super) token: String,
     /// Where the recording is, if not where the answer to `begin` said.
     pub(super) recording: Option<PathBuf>,
+    /// The recordings of an action that is several commands, in order, in place of that one.
+    #[serde(default)]
+    pub(super) steps: Vec<Step>,
+    /// Why the result must not be published, though the recording may be clean.
+    #[serde(default)]
+    pub(super) limits: Vec<String>,
     /// How `airtight trace` ended: a code, or a signal as a negative number.
     pub(super) exit: i32,
     /// What the action wrote to standard output; left out if that is not known.
@@ -142,6 +160,15 @@ pub(super) struct End {
     pub(super) wait: bool,
     /// How long the action took; by the clock of the daemon if left out.
     pub(super) duration_ms: Option<u64>,
+}
+
+/// One command of an action.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Step {
+    pub(super) recording: PathBuf,
+    /// Its command line, as the recording must have it.
+    pub(super) argv: Vec<String>,
 }
 
 /// Forget a run.
@@ -328,7 +355,9 @@ mod tests {
         let bodies = ["hello", "lookup", "restore", "begin", "end", "abort"];
         let members = bodies.map(|name| expected(&format!(r#"{{"id":0,"{name}":{{"?":0}}}}"#)));
         let caller = expected(r#"{"id":0,"lookup":{"caller":{"?":0}}}"#);
-        for name in requests.iter().chain(members.iter().flatten()).chain(&caller) {
+        let step = expected(r#"{"id":0,"end":{"steps":[{"?":0}]}}"#);
+        let members = members.iter().flatten().chain(&caller).chain(&step);
+        for name in requests.iter().chain(members) {
             assert!(page.contains(&format!("`{name}`")), "{name}");
         }
     }

@@ -2,7 +2,7 @@
 
 use super::daemon::Counted;
 use super::held::Held;
-use super::message::{Code, End, Failure, Stream};
+use super::message::{Code, End, Failure, Step, Stream};
 use super::subject::Subject;
 use crate::caching::{Known, Session};
 use crate::capture::Kept;
@@ -128,6 +128,22 @@ impl Run {
             return Ok(());
         };
         Err(Failure::new(Code::ForeignRecording, difference))
+    }
+
+    /// As [`Run::check`], of one command among several. How it ended is the client's own affair: a
+    /// build tool may go on after a command that failed. So is the directory.
+    pub(super) fn check_step(&self, recording: &Recording, step: &Step) -> Result<(), Failure> {
+        let header = &recording.header;
+        let told = step.argv.iter().map(|word| word.as_bytes());
+        let difference = if !told.eq(header.command.iter().map(Vec::as_slice)) {
+            "it is of another command line"
+        } else if header.time < self.since_epoch().as_secs() {
+            "it was made before the run began"
+        } else {
+            return Ok(());
+        };
+        let what = format!("{}: {difference}", step.recording.display());
+        Err(Failure::new(Code::ForeignRecording, what))
     }
 }
 

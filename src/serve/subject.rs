@@ -1,11 +1,11 @@
 //! The action of a request, seen from its client: nothing of it comes from the daemon's own
 //! environment or directory.
 
-use super::message::{Caller, Code, Failure};
+use super::message::{BuildSystem, Caller, Code, Failure};
 use crate::config::{Config, add};
 use crate::error::Error;
 use crate::scratch;
-use airtight_policy::{Declaration, Spec};
+use airtight_policy::{Declaration, Flavour, Spec};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,9 @@ impl Subject {
         }
         let workspace = directory(&caller.workspace)?;
         let mut declaration = spec.declaration(workspace.as_os_str().as_encoded_bytes(), "");
+        if caller.build_system == Some(BuildSystem::Scons) {
+            declaration.flavour = Flavour::Scons;
+        }
         if spec.declared_at.is_none() {
             declaration.declared_at = None;
         }

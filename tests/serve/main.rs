@@ -5,4 +5,5 @@ mod actions;
 mod clients;
 mod life;
 mod many;
+mod steps;
 mod support;

@@ -82,6 +82,11 @@ class Client:
         """Sends a request and gives its Pending at once. `done(pending)` is called by another
         thread when it is settled, also when the daemon is gone; it must not send, nor wait."""
         pending = Pending(done)
+        try:
+            body = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+        except UnicodeEncodeError as error:
+            pending.settle(None, Failure("bad-message", "a name is not UTF-8: %s" % error))
+            return pending
         with self._state:
             gone = self._gone
             if gone is None:
@@ -91,10 +96,10 @@ class Client:
         if gone is not None:
             pending.settle(None, gone)
             return pending
-        line = json.dumps({"id": number, kind: body}, separators=(",", ":")) + "\n"
+        line = b'{"id":%d,"%s":%s}\n' % (number, kind.encode("ascii"), body)
         try:
             with self._sending:
-                self._socket.sendall(line.encode("ascii"))
+                self._socket.sendall(line)
         except OSError as error:
             self._end(Gone("the daemon does not listen any more: %s" % error))
         return pending

@@ -93,7 +93,7 @@ on a cache hit of the producer the file is not there.",
         severity: Severity::Error,
         message: "undeclared look at {}",
         effect: "if {} appeared, vanished or changed, {action} would not be rebuilt",
-        line: Some(Fix::Input),
+        line: Some(Fix::Look),
         what: "An existing file was asked for with stat, access or the like, and it is not \
 declared. Directories need no declaration.",
         why: "Whether the file exists, its size or its times may change the output.",
@@ -145,7 +145,7 @@ or add it to `policy.scopes.toolchain`.",
 ];
 
 use crate::judge::Case;
-use crate::name::below;
+use crate::name::{below, display};
 use crate::scopes::Scope;
 use crate::tree::{Fact, Facts, NEVER};
 use airtight_recording::{Kind, PathId};
@@ -192,7 +192,14 @@ fn look(case: &mut Case<'_>, id: PathId, facts: &Facts, kind: Kind, fact: Fact) 
     }
     let rewritten = state.is_some_and(|s| s.content && s.changed);
     let inherited = kind == Kind::Read && !facts.read.happened();
-    let Some(hit) = case.read_hit(id, kind, facts.directory, rewritten) else { return false };
+    let Some(hit) = case.read_hit(id, kind, facts.directory, rewritten) else {
+        let path = case.tree.path(id);
+        if matches!(kind, Kind::Read | Kind::Exec) && case.judge.reads_shared(path) {
+            let name = display(path, &case.judge.declared.workspace).into_owned();
+            case.uncacheable.push(format!("it read {name}, a side effect"));
+        }
+        return false;
+    };
     if inherited && hit.rule == Rule::R010 {
         // What the caller held open belongs to the caller, unless it is the workspace's.
         return false;
