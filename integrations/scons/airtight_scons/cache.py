@@ -11,7 +11,7 @@ import SCons.CacheDir
 import SCons.Node.FS
 import SCons.Script.Main
 
-from . import daemon, identity, messages, service, settings, spec
+from . import daemon, identity, messages, options, service, settings, spec
 
 _lock = threading.Lock()
 #: Targets whose files are in place: SCons is to find them in its cache.
@@ -48,6 +48,12 @@ def enabled():
     return (
         settings.fetch() and SCons.CacheDir.cache_enabled and bool(SCons.Action.execute_actions)
     )
+
+
+def check():
+    """Says so where what was asked for can't be had."""
+    if settings.push() and options.mode() == "off":
+        messages.once("nothing is pushed: with --airtight=off no result is verified")
 
 
 def begin(executor):
@@ -171,6 +177,16 @@ class Search:
         with _lock:
             _restored.update(task.targets)
         return True
+
+    def tell(self):
+        """Says how many results were found, and why others were not."""
+        if self.hits == 0 and not self.misses:
+            return
+        text = "scons: cache: %d taken" % self.hits
+        reasons = ["%d %s" % (self.misses[reason], reason) for reason in sorted(self.misses)]
+        if reasons:
+            text += ", %d not (%s)" % (sum(self.misses.values()), ", ".join(reasons))
+        SCons.Script.Main.progress_display(text)
 
     def _missed(self, task, miss):
         reason = miss["reason"]

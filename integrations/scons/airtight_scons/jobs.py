@@ -15,7 +15,7 @@ import SCons.Node
 import SCons.Script.Main
 import SCons.Taskmaster.Job
 
-from . import cache, service
+from . import cache, messages, service
 
 #: How many requests a connection to the daemon bears, and still leaves room for the builds' own.
 MOST = 200
@@ -35,6 +35,8 @@ class Jobs(SCons.Taskmaster.Job.Jobs):
     def __init__(self, num, taskmaster):
         tasker = getattr(taskmaster, "tasker", None)
         builds = isinstance(tasker, type) and issubclass(tasker, SCons.Script.Main.BuildTask)
+        if builds:
+            cache.check()
         if not builds or not cache.enabled():
             super().__init__(num, taskmaster)
             return
@@ -102,6 +104,7 @@ class Coordinator:
                 self._jobs.put(None)
             for worker in self._workers:
                 worker.join()
+            self._search.tell()
         if not self._dropped:
             # It looks for cycles among tasks that never came up.
             self.taskmaster.cleanup()
@@ -187,8 +190,9 @@ class Coordinator:
         work.asked = True
         try:
             sent = self._search.send(work.task, self._then(self._on_found, work.number))
-        except Exception:
-            # What is wrong with it, SCons will tell when it is built.
+        except Exception as error:
+            # If it is the action's own fault, SCons tells more when it is built.
+            messages.once("%s: not looked for in the cache: %s" % (work.task.targets[0], error))
             sent = False
         if sent:
             self._searching[work.number] = work
