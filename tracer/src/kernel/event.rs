@@ -153,3 +153,6 @@ impl<'a> Iterator for Events<'a> {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;
