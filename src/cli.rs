@@ -46,6 +46,7 @@ enum Command {
     Cc(command::cc::Args),
     Trace(command::trace::Args),
     Audit(command::audit::Args),
+    Scons(command::scons::Args),
     Check(command::check::Args),
     Fix(command::fix::Args),
     Baseline(command::baseline::Args),
@@ -63,9 +64,11 @@ enum Command {
 impl Command {
     fn role(&self) -> Role {
         match self {
-            Command::Run(_) | Command::Cc(_) | Command::Trace(_) | Command::Audit(_) => {
-                Role::Wrapper
-            }
+            Command::Run(_)
+            | Command::Cc(_)
+            | Command::Trace(_)
+            | Command::Audit(_)
+            | Command::Scons(_) => Role::Wrapper,
             _ => Role::Linter,
         }
     }
@@ -76,6 +79,7 @@ impl Command {
             Command::Cc(args) => command::cc::run(args, printer),
             Command::Trace(args) => command::trace::run(args, printer),
             Command::Audit(args) => command::audit::run(args, printer),
+            Command::Scons(args) => command::scons::run(args, printer),
             Command::Check(args) => command::check::run(&args, printer),
             Command::Fix(args) => command::fix::run(&args, printer),
             Command::Baseline(args) => command::baseline::run(&args, printer),
@@ -135,7 +139,7 @@ fn usage(error: &clap::Error, args: &[OsString]) -> Status {
             let definition = definition();
             let command = args.iter().skip(1).find_map(|arg| definition.find_subcommand(arg));
             match command.map(clap::Command::get_name) {
-                Some("run" | "cc" | "trace" | "audit") => Role::Wrapper,
+                Some("run" | "cc" | "trace" | "audit" | "scons") => Role::Wrapper,
                 _ => Role::Linter,
             }
             .failure()

@@ -17,6 +17,7 @@ mod judging;
 mod keyed;
 pub(crate) mod man;
 pub(crate) mod run;
+pub(crate) mod scons;
 pub(crate) mod serve;
 mod stores;
 pub(crate) mod telling;

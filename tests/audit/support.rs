@@ -39,9 +39,16 @@ impl Project {
     /// A copy of the directory `tests/audit/projects/NAME`.
     #[allow(dead_code)]
     pub(crate) fn copy(name: &str) -> Project {
+        Project::copied(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audit/projects").join(name),
+        )
+    }
+
+    /// A copy of a directory.
+    #[allow(dead_code)]
+    pub(crate) fn copied(from: &Path) -> Project {
         let project = Project::empty();
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audit/projects").join(name);
-        copy(&from, &project.path(""));
+        copy(from, &project.path(""));
         project
     }
 

@@ -127,3 +127,22 @@ fn limits_and_foreign_steps_keep_a_result_from_being_published() {
     assert_eq!(code, "foreign-recording");
     assert!(what.ends_with(".trace.0: it is of another command line"), "{what}");
 }
+
+#[test]
+fn a_source_that_is_linked_elsewhere_meanwhile_is_not_changed() {
+    let site = Site::new();
+    let _daemon = site.daemon(&[]);
+    let mut client = site.client();
+    site.write("one/in", "content\n");
+    let empty = json!({"text": ""});
+    let run = begin(&site, &mut client, &["out"]);
+    let first = step(&site, &run, 0, "cat in > out");
+    // As SCons does for a variant directory.
+    std::fs::hard_link(site.path("one/in"), site.path("one/copy")).expect("linked");
+    let steps = [first, step(&site, &run, 1, "cat in >> out")];
+    let end = json!({"token": run["token"], "exit": 0, "steps": steps, "stdout": empty,
+        "stderr": empty});
+    let judged = client.ask(json!({"end": end}))["judged"].clone();
+    assert_eq!((&judged["exit"], found(&judged)), (&json!(0), Vec::new()), "{judged}");
+    assert_eq!(judged["published"], json!(false), "the content may have been another");
+}

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from . import commands, session
+from . import commands, places, session
 
 _local = threading.local()
 
@@ -22,6 +22,15 @@ _PROCESSES = ("os.system", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec",
 
 #: The frames that read modules and their compiled forms: not what the action itself reads.
 _IMPORTS = ("<frozen importlib._bootstrap_external>", "<frozen importlib._bootstrap>")
+
+#: Where Python and SCons are. What they read of themselves, as for a warning, is read once and then
+#: known: whose action it falls to is chance.
+_PYTHON = tuple(
+    {
+        os.path.realpath(place) + os.sep
+        for place in (sys.prefix, sys.base_prefix, os.path.dirname(os.__file__), *places.OWN)
+    }
+)
 
 _TYPES = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "dir"), (stat.S_ISLNK, "symlink"))
 
@@ -92,6 +101,8 @@ class Observer:
         real = os.path.realpath(path)
         if not follow:
             real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+        if kind in ("read", "list") and real.startswith(_PYTHON):
+            return
         access = {"path": real, "kind": kind, "op": op, "process": 0, "count": 1}
         access["first"] = len(self._accesses) + 2
         access["syscall"] = event

@@ -2,6 +2,7 @@
 since SCons 4.5."""
 
 import functools
+import os
 
 import SCons.Action
 import SCons.Errors
@@ -54,8 +55,6 @@ def _run(executor, cache, execute):
         now = session.begin(executor, cache)
     except (Failure, Gone) as error:
         _complain(executor, enforce, error)
-        now = None
-    if now is None:
         return execute()
     with now:
         try:
@@ -116,8 +115,7 @@ def _wrap_spawn():
     @functools.wraps(execute)
     def executing(self, target, source, env, executor=None):
         spawn = env.get("SPAWN")
-        own = callable(spawn) and not getattr(spawn, "__module__", "").startswith("SCons.")
-        if own and session.current() is not None:
+        if callable(spawn) and not _of_scons(spawn) and session.current() is not None:
 
             @functools.wraps(spawn)
             def observing(*args, **kwargs):
@@ -128,6 +126,13 @@ def _wrap_spawn():
         return execute(self, target, source, env, executor)
 
     SCons.Action.CommandAction.execute = executing
+
+
+def _of_scons(function):
+    """Whether a function is one of SCons' own. What an SConstruct defines says it is in a module of
+    SCons, so only the file tells."""
+    code = getattr(function, "__code__", None)
+    return code is not None and os.path.abspath(code.co_filename).startswith(places.OWN)
 
 
 def _wrap_response_files():

@@ -9,6 +9,7 @@ import hashlib
 import threading
 
 import SCons.Action
+import SCons.Executor
 import SCons.Node.FS
 import SCons.Platform
 import SCons.Util
@@ -31,7 +32,7 @@ def words(executor):
     """The commands of an executor as they would be run now. "\\n" stands between them: SCons knows
     no word that holds one."""
     target, env = executor.get_all_targets(), executor.get_build_env()
-    source = [node.rfile() for node in executor.get_all_sources()]
+    source = list(map(SCons.Executor.rfile, executor.get_all_sources()))
     result = ["scons"]
     place = _directory(executor.get_kw().get("chdir"), target)
     with _whole():

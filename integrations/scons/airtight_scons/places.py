@@ -8,7 +8,8 @@ import sys
 import SCons
 import SCons.Builder
 
-_OWN = (
+#: Where SCons is, and where this package is.
+OWN = (
     os.path.dirname(os.path.abspath(SCons.__file__)) + os.sep,
     os.path.dirname(os.path.abspath(__file__)) + os.sep,
 )
@@ -32,13 +33,15 @@ def install():
     SCons.Builder.BuilderBase._execute = noting
 
 
-def of(node, top):
-    """The place of a target as `file:line`, below the directory `top` where it can be; or None."""
+def of(node, fs):
+    """The place of a target as `file:line`, below the top directory where it can be; or None."""
     place = getattr(node.attributes, "airtight_place", None)
     if place is None:
         return None
     name, line = place
-    name = os.path.join(top, name)
+    top = fs.Top.get_abspath()
+    # In a variant directory SCons reads a copy, and people edit the source.
+    name = fs.Entry(os.path.join(top, name)).srcnode().get_abspath()
     if name.startswith(top + os.sep):
         name = name[len(top) + 1 :]
     return "%s:%d" % (name, line)
@@ -49,7 +52,7 @@ def _caller():
     frame = sys._getframe(2)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not os.path.abspath(name).startswith(_OWN) and not name.startswith("<"):
+        if not os.path.abspath(name).startswith(OWN) and not name.startswith("<"):
             return name, frame.f_lineno
         frame = frame.f_back
     return None

@@ -41,6 +41,11 @@ def client():
         return _daemon.client if _daemon is not None else None
 
 
+def untraceable():
+    """Why commands can't be traced here; None if they can, or that is not known."""
+    return _daemon.hello.get("untraceable") if _daemon is not None else None
+
+
 def _stores():
     """Which caches the daemon uses: its arguments and its environment."""
     fetch, push = settings.fetch(), settings.push()

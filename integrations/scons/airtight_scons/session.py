@@ -74,7 +74,8 @@ class Session:
         or None where there was nothing to judge. Raises Failure and Gone."""
         body = {
             "token": self._token,
-            "exit": status if 0 <= status <= 255 else 1,
+            # A negative one is a signal.
+            "exit": status if -64 <= status <= 255 else 1,
             "limits": self.limits,
             "wait": False,
         }
@@ -100,11 +101,12 @@ class Session:
 
 
 def begin(executor, cache=None):
-    """Starts a session, or gives None where the daemon can't be used, which was told then. Raises
-    Failure."""
+    """Starts a session. Raises Failure, and Gone where nothing can be traced or judged."""
     client = service.client()
     if client is None:
-        return None
+        raise Gone("there is no daemon to ask")
+    if service.untraceable() is not None:
+        raise Gone(service.untraceable())
     body = {"caller": service.caller(), "keep": True}
     try:
         body["action"] = spec.action(executor)

@@ -75,7 +75,6 @@ def action(executor, targets=None):
     declared = Declared(executor)
     targets = targets or executor.get_all_targets()
     env = executor.get_build_env()
-    top = env.fs.Top.get_abspath()
     body = {
         "name": str(targets[0]),
         "argv": identity.words(executor),
@@ -85,7 +84,7 @@ def action(executor, targets=None):
         "side_effects": sorted(_pattern(name) for name in declared.side_effects),
         "environment": {"fixed": variables(env)},
     }
-    place = places.of(targets[0], top)
+    place = places.of(targets[0], env.fs)
     if place is not None:
         body["declared_at"] = place
     if declared.uncacheable:

@@ -70,8 +70,9 @@ that compare two runs, not by a single action.",
     },
 ];
 
+use crate::declaration::Flavour;
 use crate::judge::Case;
-use crate::name::file_name;
+use crate::name::{display, file_name};
 use crate::scopes::Scope;
 use airtight_recording::{Completeness, HostKind, Image, ReasonCode, Stamp};
 
@@ -132,9 +133,15 @@ pub(crate) fn stamps(case: &mut Case<'_>) {
         if after == Some(before) || case.tree.touched(path) {
             continue;
         }
-        if after.is_some_and(|after| Stamp { ctime: before.ctime, ..after } == before)
-            && case.is_link_source(path)
-        {
+        let inode_only =
+            after.is_some_and(|after| Stamp { ctime: before.ctime, ..after } == before);
+        if inode_only && case.is_link_source(path) {
+            continue;
+        }
+        if inode_only && judge.declaration.flavour == Flavour::Scons {
+            // SCons links sources into variant directories while other actions read them.
+            let name = display(case.tree.path(path), &judge.declared.workspace).into_owned();
+            case.uncacheable.push(format!("the times of {name} changed while it was read"));
             continue;
         }
         if matches!(judge.declared.scope(case.tree.path(path)), Scope::Ignored | Scope::Host) {

@@ -20,6 +20,7 @@ pub mod nginx;
 mod port;
 mod process;
 mod s3;
+mod scons;
 
 pub use bazel_remote::BazelRemote;
 pub use buildgrid::BuildGrid;
@@ -28,3 +29,4 @@ pub use certificates::Certificates;
 pub use faults::{Fault, Faults};
 pub use nginx::Nginx;
 pub use s3::{Moto, S3};
+pub use scons::{SCONS, scons};

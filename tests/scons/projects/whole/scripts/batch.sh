@@ -1,0 +1,1 @@
+for file; do cat "$file" data/hidden > "${file%.txt}.up"; done

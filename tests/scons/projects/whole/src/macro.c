@@ -1,0 +1,3 @@
+#define NAME "hidden.h"
+#include NAME
+int macro(void) { return HIDDEN; }

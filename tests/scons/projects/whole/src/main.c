@@ -1,0 +1,2 @@
+int plain(void);
+int main(void) { return plain() - 1; }
