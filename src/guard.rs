@@ -1,7 +1,11 @@
-//! Lets the judge answer the tracer.
+//! Lets the judge answer the tracer, and the kernel.
 
+use crate::error::Error;
 use airtight_policy::{Answer, Declaration, Enforcer, Policy, enforces};
-use airtight_tracer::{Attempt, Guard, Reaction};
+use airtight_tracer::{self as tracer, Attempt, Guard, MakeGuard, Reaction};
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 struct Judge<'a>(Enforcer<'a>);
 
@@ -15,6 +19,66 @@ pub(crate) fn of<'a>(
         let guard: Box<dyn Guard + 'a> = Box::new(Judge(Enforcer::new(declaration, policy)));
         guard
     })
+}
+
+/// Whether an action can be guarded in the kernel.
+///
+/// # Errors
+/// Why not, and what to do instead.
+pub(crate) fn check(declaration: &Declaration, within_another: bool) -> Result<(), Error> {
+    let refuse = |why: &str, hint: &str| {
+        let message = format!("the action can't be guarded: {why}");
+        Err(Error::Plain { message, hints: vec![hint.to_owned()] })
+    };
+    if within_another {
+        return refuse(
+            "this airtight runs within another one, and the processes are not its own",
+            "leave the guard out here (AIRTIGHT_GUARD=false)",
+        );
+    }
+    if declaration.depfile.is_some() {
+        return refuse(
+            "a depfile tells what it reads only afterwards",
+            "declare the inputs with --in, --in-dir or a glob, or leave the guard out",
+        );
+    }
+    match tracer::guard_ability() {
+        Ok(()) => Ok(()),
+        Err(why) => refuse(&why, tracer::GUARD_REMEDY),
+    }
+}
+
+/// What the kernel's questions are answered by.
+pub(crate) struct Guarded {
+    declaration: Declaration,
+    /// The policy of the action. A guard that only tells would be none: what would make the action
+    /// fail is denied.
+    pub(crate) policy: Policy,
+}
+
+impl Guarded {
+    /// The kernel knows a file by the name at the end of all links, so what is declared by another
+    /// name is declared by that as well.
+    pub(crate) fn new(declaration: &Declaration, policy: &Policy) -> Guarded {
+        let (mut declaration, mut policy) = (declaration.clone(), policy.clone());
+        policy.reaction = policy.reaction.max(airtight_policy::Reaction::Deny);
+        let cwd = Path::new(OsStr::from_bytes(&declaration.cwd)).to_owned();
+        for list in [&mut declaration.files, &mut declaration.directories] {
+            let real = |path: &Vec<u8>| {
+                let real = cwd.join(OsStr::from_bytes(path)).canonicalize().ok()?;
+                Some(real.into_os_string().into_vec()).filter(|real| real != path)
+            };
+            let real: Vec<_> = list.iter().filter_map(real).collect();
+            list.extend(real);
+        }
+        Guarded { declaration, policy }
+    }
+}
+
+impl MakeGuard for Guarded {
+    fn make(&self) -> Box<dyn Guard + '_> {
+        Box::new(Judge(Enforcer::new(&self.declaration, &self.policy)))
+    }
 }
 
 /// The reactions of a policy that are carried out in the act, as they stand in it.

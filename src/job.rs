@@ -61,6 +61,9 @@ impl Job {
         if inner.is_some() {
             refuse_reactions(config)?;
         }
+        if config.guard {
+            guard::check(&self.declaration, inner.is_some())?;
+        }
         let inner = inner.as_ref();
         let session = match self.stdin {
             true => None,
@@ -316,6 +319,8 @@ fn trace(
     recording: &mut Recording,
     recorder: Option<&mut Recorder>,
 ) -> Result<tracer::Outcome, Error> {
+    let guarded = config.guard.then(|| guard::Guarded::new(declaration, &config.policy));
+    let policy = guarded.as_ref().map_or(&config.policy, |guarded| &guarded.policy);
     let options = tracer::Options {
         backend: config.backend,
         witness: config.witness(tracer::Witness::Off),
@@ -323,9 +328,9 @@ fn trace(
         grace: config.grace,
         survivors: config.policy.survivors.clone(),
         allow_io_uring: config.policy.unsafe_allow_io_uring,
-        marks: Vec::new(),
-        parts: None,
-        guard: guard::of(declaration, &config.policy),
+        guard: guard::of(declaration, policy),
+        kernel_guard: guarded.as_ref().map(|guarded| guarded as &dyn tracer::MakeGuard),
+        ..tracer::Options::default()
     };
     let (outcome, airtights) = match recorder {
         Some(recorder) => nested::record(inner, command, options, &mut (&mut *recording, recorder)),

@@ -139,8 +139,7 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
         survivors: config.policy.survivors.clone(),
         allow_io_uring: config.policy.unsafe_allow_io_uring,
         marks,
-        parts: None,
-        guard: None,
+        ..tracer::Options::default()
     };
     tracer::check_witness(witness)?;
     let mut progress = Progress::new(printer, &adapters);

@@ -62,6 +62,10 @@ pub(crate) struct Args {
     /// Let io_uring be used; the recording is then incomplete
     #[arg(long)]
     allow_io_uring: bool,
+    /// Have the kernel ask before every open, and deny those that are not declared, whatever call
+    /// they are made by; needs CAP_SYS_ADMIN
+    #[arg(long)]
+    guard: bool,
     /// Run the action even if its result is known, and replace that
     #[arg(long, help_heading = "Cache", conflicts_with = "no_cache")]
     refresh: bool,
@@ -102,6 +106,7 @@ impl Args {
         }
         for (given, name, key) in [
             (self.env_all, "--env-all", "run.keep-environment"),
+            (self.guard, "--guard", "run.guard"),
             (self.remove_undeclared, "--remove-undeclared", "run.remove-undeclared"),
             (self.allow_io_uring, "--allow-io-uring", "policy.unsafe-allow-io-uring"),
         ] {

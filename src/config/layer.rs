@@ -39,7 +39,7 @@ pub(crate) struct Layer {
 }
 
 /// Single settings that have a variable of their own.
-pub(crate) const VARIABLES: [(&str, &str); 17] = [
+pub(crate) const VARIABLES: [(&str, &str); 18] = [
     ("AIRTIGHT_FORMAT", "display.format"),
     ("AIRTIGHT_COLOR", "display.color"),
     ("AIRTIGHT_ALL", "display.all"),
@@ -48,6 +48,7 @@ pub(crate) const VARIABLES: [(&str, &str); 17] = [
     ("AIRTIGHT_WITNESS", "run.witness"),
     ("AIRTIGHT_TIMEOUT", "run.timeout"),
     ("AIRTIGHT_GRACE", "run.grace"),
+    ("AIRTIGHT_GUARD", "run.guard"),
     ("AIRTIGHT_ON_UNTRACEABLE", "run.on-untraceable"),
     ("AIRTIGHT_KEEP_ENVIRONMENT", "run.keep-environment"),
     ("AIRTIGHT_STRICTNESS", "policy.strictness"),

@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) timeout: Option<Duration>,
     /// How long processes may outlive the action.
     pub(crate) grace: Duration,
+    /// Deny undeclared opens in the kernel.
+    pub(crate) guard: bool,
     /// What to do where nothing can be traced.
     pub(crate) on_untraceable: OnUntraceable,
     /// Remove undeclared outputs of a failed action.
@@ -99,6 +101,7 @@ impl Config {
             witness: None,
             timeout: None,
             grace: tracer::Options::default().grace,
+            guard: false,
             on_untraceable: OnUntraceable::default(),
             remove_undeclared: false,
             keep_environment: false,
@@ -158,6 +161,7 @@ impl Config {
         set(&mut self.witness, run.witness.map(|witness| Some(witness.into())));
         set(&mut self.timeout, run.timeout.map(|time| time.0));
         set(&mut self.grace, run.grace.and_then(|time| time.0));
+        set(&mut self.guard, run.guard);
         set(&mut self.on_untraceable, run.on_untraceable);
         set(&mut self.remove_undeclared, run.remove_undeclared);
         set(&mut self.keep_environment, run.keep_environment);

@@ -49,6 +49,9 @@ pub(crate) struct Run {
     pub(crate) timeout: Option<Time>,
     /// How long processes may outlive the action before they are reported and killed.
     pub(crate) grace: Option<Time>,
+    /// Have the kernel ask before every open, and deny those that are not declared, whatever call
+    /// they are made by. Needs CAP_SYS_ADMIN.
+    pub(crate) guard: Option<bool>,
     /// What to do when this system does not let processes be traced.
     pub(crate) on_untraceable: Option<OnUntraceable>,
     /// Remove outputs that were not declared after a failed verdict.

@@ -74,7 +74,9 @@ impl Inner {
         })?;
         let unwatched = ran.testimony.as_ref().map(tracer::Testimony::blind).unwrap_or_default();
         let tracer::Beneath { exit, timed_out, unwitnessed, .. } = ran;
-        let outcome = tracer::Outcome { exit, completeness, timed_out, unwitnessed, unwatched };
+        let asked = None;
+        let outcome =
+            tracer::Outcome { exit, completeness, timed_out, unwitnessed, unwatched, asked };
         Ok((outcome, airtights))
     }
 

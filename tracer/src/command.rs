@@ -1,6 +1,6 @@
 //! The public face: what to run, how, and what came of it.
 
-use crate::{Guard, Parts};
+use crate::{Asked, Guard, MakeGuard, Parts};
 use airtight_recording::{Completeness, Exit, Sink};
 use std::ffi::OsString;
 use std::io;
@@ -66,6 +66,13 @@ pub struct Options<'a> {
     pub parts: Option<&'a mut dyn Parts>,
     /// Asked before every call that names a path.
     pub guard: Option<Box<dyn Guard + 'a>>,
+    /// Asked by the kernel before every open, whatever call it is made by; on a thread of its own.
+    /// The command then runs in a mount namespace of its own. Needs CAP_SYS_ADMIN, see
+    /// [`guard_ability`](crate::guard_ability).
+    pub kernel_guard: Option<&'a dyn MakeGuard>,
+    /// How long `kernel_guard` may take for one answer. Then the open is denied, and the recording
+    /// is incomplete.
+    pub guard_limit: Duration,
 }
 
 impl Default for Options<'_> {
@@ -80,6 +87,8 @@ impl Default for Options<'_> {
             marks: Vec::new(),
             parts: None,
             guard: None,
+            kernel_guard: None,
+            guard_limit: Duration::from_secs(2),
         }
     }
 }
@@ -97,6 +106,8 @@ pub struct Outcome {
     pub unwitnessed: Option<String>,
     /// The file systems that the witness did not see: where they are, of what type, and why.
     pub unwatched: Vec<String>,
+    /// How often [`Options::kernel_guard`] was asked, if there was one.
+    pub asked: Option<Asked>,
 }
 
 /// Why a command could not be run under the tracer.

@@ -32,8 +32,14 @@ pub enum Reaction {
     Kill,
 }
 
-/// Asked at the entry of every call that names a path.
+/// Asked at the entry of every call that names a path, or by the kernel at every open.
 pub trait Guard {
     /// Decides one attempt. Must be quick: the process waits.
     fn decide(&mut self, attempt: &Attempt<'_>) -> Reaction;
+}
+
+/// Makes a guard on the thread that will ask it.
+pub trait MakeGuard: Sync {
+    /// Called once for each tree.
+    fn make(&self) -> Box<dyn Guard + '_>;
 }

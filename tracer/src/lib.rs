@@ -24,9 +24,10 @@ mod witness;
 
 pub use beneath::{Beneath, Killed, find, run_beneath, traced_by};
 pub use command::{Backend, Command, Error, Options, Outcome, Witness, check, run};
-pub use guard::{Attempt, Guard, Reaction};
-pub use kernel::Also;
+pub use guard::{Attempt, Guard, MakeGuard, Reaction};
+pub use kernel::{Also, Asked, guard_ability};
 pub use parts::{Part, Parts, Signal};
+pub use start::GUARD_REMEDY;
 pub use sys::process::die_by;
 pub use sys::socket::{Peer, peer};
 pub use witness::{Testimony, check as check_witness};

@@ -150,6 +150,12 @@ impl Mounts {
         Ok(Mounts { host, met: HashMap::new() })
     }
 
+    /// Whether the host has the same in the same place as this mount of another namespace.
+    pub(crate) fn shows(&self, mount: &Mount) -> bool {
+        let what = |mount: &Mount| (mount.device.clone(), mount.root.clone(), mount.point.clone());
+        self.host.iter().any(|host| what(host) == what(mount))
+    }
+
     /// Mounts have changed in the view of `tid`.
     pub(crate) fn meet(&mut self, tid: i32) {
         let text = std::fs::read(format!("/proc/{tid}/mountinfo")).unwrap_or_default();

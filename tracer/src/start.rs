@@ -95,6 +95,10 @@ pub(crate) fn header(command: &Command, backend: &str) -> Header {
     }
 }
 
+/// What a person can do where opens can't be guarded in the kernel.
+pub const GUARD_REMEDY: &str = "run airtight as root, or in a container with --cap-add SYS_ADMIN; or leave the guard out: a \
+     policy whose reaction is deny refuses calls without any privilege";
+
 /// Why the command never ran.
 pub(crate) fn error(failure: Failure, command: &Command) -> Error {
     let program = command.argv.first().map_or(String::new(), |a| a.to_string_lossy().into_owned());
@@ -107,6 +111,11 @@ pub(crate) fn error(failure: Failure, command: &Command) -> Error {
             let dir = command.cwd.as_ref().map_or(String::new(), |d| d.display().to_string());
             system(&format!("entering {dir}"), source)
         }
+        Failure::Apart(source) if source.raw_os_error() == Some(libc::EPERM) => Error::Forbidden {
+            what: format!("a guard in the kernel needs CAP_SYS_ADMIN ({source})"),
+            remedy: GUARD_REMEDY.into(),
+        },
+        Failure::Apart(source) => system("guarding the command", source),
         Failure::Seize(_) if let Some(tracer) = tracer_pid() => Error::Forbidden {
             what: format!(
                 "this process is already traced by process {tracer}, and Linux allows one tracer"

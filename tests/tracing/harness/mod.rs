@@ -2,7 +2,7 @@
 
 mod build;
 mod facts;
-mod run;
+pub(crate) mod run;
 mod world;
 
 pub(crate) use build::program;

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// File systems of the kernel's own, where nothing is a file of an action: what they tell is the
 /// state of the machine, which a recording notes by other means.
-const OF_THE_KERNEL: &[&[u8]] = &[
+pub(super) const OF_THE_KERNEL: &[&[u8]] = &[
     b"autofs",
     b"binfmt_misc",
     b"bpf",

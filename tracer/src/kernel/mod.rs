@@ -9,12 +9,14 @@
 
 pub mod event;
 pub(crate) mod family;
+pub(crate) mod guard;
 mod handles;
 mod marks;
 pub(crate) mod records;
 pub(crate) mod tree;
 pub(crate) mod view;
 
+pub use guard::{Asked, guard_ability};
 pub use tree::Also;
 
 use crate::command::Error;

@@ -320,7 +320,7 @@ impl Tracer<'_, '_> {
                     self.refused(tgid, p, code);
                 }
                 if ok {
-                    self.namespace_changed(tid, p);
+                    self.namespace_changed(tid, p, rval);
                 }
             }
             Decoder::Opaque if ok => self.opaque(tid, p),

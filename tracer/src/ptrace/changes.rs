@@ -178,8 +178,9 @@ impl Tracer<'_, '_> {
     }
 
     /// unshare, setns, mount and the like succeeded.
-    pub(super) fn namespace_changed(&mut self, tid: i32, p: &Pending) {
+    pub(super) fn namespace_changed(&mut self, tid: i32, p: &Pending, rval: i64) {
         let flags = p.args[0] as i32;
+        self.floor_change(tid, p, rval);
         match p.row.name.rsplit('/').next() {
             Some("unshare") => {
                 if flags & (libc::CLONE_FS | libc::CLONE_NEWNS) != 0 {

@@ -73,6 +73,7 @@ impl Tracer<'_, '_> {
             let first = std::mem::take(&mut p.looks[0]);
             p.looks[0].text.extend_from_slice(&first.text);
             self.plan_loads(tid, first, &mut plan);
+            self.floor_expect(tid, plan.loads.iter().map(|load| (&load.look, Kind::Exec)));
             p.exec = Some(Box::new(plan));
         }
         Ok(next)

@@ -4,6 +4,7 @@ mod calls;
 mod changes;
 mod entry;
 mod exec;
+mod floor;
 mod open;
 mod parts;
 mod place;
@@ -13,6 +14,7 @@ mod trust;
 
 use crate::command::{Command, Error, Options, Outcome};
 use crate::guard::{Attempt, Reaction};
+use crate::kernel::guard::Floor;
 use crate::log::{Call, Fact, Log, Part, why};
 use crate::look::{Base, Found, Hop, Look, Looker, Viewer};
 use crate::sys::memory::Memory;
@@ -79,6 +81,10 @@ struct Tracer<'a, 'b> {
     parts: FxHashMap<i32, Part>,
     /// The variables that they have asked for.
     wanted: FxHashMap<i32, Vec<String>>,
+    /// The guard in the kernel.
+    floor: Option<Floor>,
+    /// What it denied last.
+    denied: Vec<u8>,
     /// Who gets the facts alone that are no news to the whole tree.
     receiver: Option<(Part, ProcessId)>,
     /// What is loaded for a file that is executed.
@@ -151,8 +157,23 @@ pub(crate) fn check(command: &Command) -> Result<(), Error> {
 /// Runs a command under ptrace.
 pub(crate) fn run(
     command: &Command,
+    mut options: Options<'_>,
+    sink: &mut dyn Sink,
+) -> Result<Outcome, Error> {
+    let judge = options.kernel_guard.take();
+    // Joins the threads of the guard, which end with it.
+    std::thread::scope(|scope| {
+        let limit = options.guard_limit;
+        let guard = judge.map(|judge| |pid| Floor::begin(scope, pid, judge, limit));
+        run_guarded(command, options, sink, guard)
+    })
+}
+
+fn run_guarded(
+    command: &Command,
     options: Options<'_>,
     sink: &mut dyn Sink,
+    guard: Option<impl FnOnce(i32) -> io::Result<Floor>>,
 ) -> Result<Outcome, Error> {
     let system = |what: &str| {
         let what = what.to_owned();
@@ -168,10 +189,20 @@ pub(crate) fn run(
     let loads = exec::Loads::new();
     let signals = Signals::install().map_err(system("installing signal handlers"))?;
     let _limit = process::MoreDescriptors::allow();
-    let mut started = match spawn::start(&plan, &signals) {
+    let mut floor = None;
+    let mut begin = guard.map(|guard| {
+        let (mut guard, floor) = (Some(guard), &mut floor);
+        move |pid| {
+            *floor = guard.take().map(|guard| guard(pid)).transpose()?;
+            Ok(())
+        }
+    });
+    let apart = begin.as_mut().map(|begin| begin as spawn::Apart<'_>);
+    let mut started = match spawn::start_apart(&plan, &signals, apart) {
         Ok(started) => started,
         Err(failure) => return Err(start::error(failure, command)),
     };
+    drop(begin);
     let (witness, unwitnessed) = match summoned {
         Ok(summoned) => (Some(summoned.follow(started.pid)?), None),
         Err(why) => (None, why),
@@ -198,6 +229,8 @@ pub(crate) fn run(
         unprivileged: no_new_privs || !process::has_capability(process::CAP_SYS_PTRACE),
         parts: FxHashMap::default(),
         wanted: FxHashMap::default(),
+        floor,
+        denied: Vec::new(),
         receiver: None,
         loads,
         places: place::Places::new(started.pid),
@@ -215,6 +248,7 @@ pub(crate) fn run(
         tracer.log.keep_for_witness();
     }
     tracer.adopt_root(command);
+    tracer.place_floor();
     process::forward_to(started.pid);
     tracer.follow().map_err(system("waiting for traced processes"))?;
     tracer.finish(&mut started, command)
@@ -426,6 +460,7 @@ impl Tracer<'_, '_> {
             Rc::new(RefCell::new(copy))
         };
         let thread = event == libc::PTRACE_EVENT_CLONE && flags & libc::CLONE_THREAD != 0;
+        self.floor_birth(child, thread, flags);
         self.places.born(parent, child, !thread);
         let task = |tgid| Task::new(child, tgid, Rc::clone(&fs));
         if thread {
@@ -476,6 +511,10 @@ impl Tracer<'_, '_> {
         if core {
             self.core_dump(&task);
         }
+        self.floor_news();
+        if let Some(floor) = &self.floor {
+            floor.ended(tid);
+        }
         if let Some(proc) = self.procs.remove(&tid) {
             self.log.death(proc.id, proc.tally, exit);
         }
@@ -494,6 +533,7 @@ impl Tracer<'_, '_> {
 
     /// The last words: what is still held back goes to the sink.
     fn finish(mut self, started: &mut Started, command: &Command) -> Result<Outcome, Error> {
+        self.floor_news();
         for (_, proc) in self.procs.drain() {
             self.log.incomplete(Some(proc.id), ReasonCode::LostEvent, || {
                 "the end of a process was not seen".into()
@@ -503,7 +543,7 @@ impl Tracer<'_, '_> {
         if !self.started
             && let Some(failure) = started.failure()
         {
-            return Err(start::error(failure, command));
+            return Err(start::error(self.floor_failure(failure), command));
         }
         let exit = self.root_exit.unwrap_or_else(|| {
             self.log.incomplete(None, ReasonCode::LostEvent, || {
@@ -518,7 +558,8 @@ impl Tracer<'_, '_> {
         let unwatched = testimony.as_ref().map(Testimony::blind).unwrap_or_default();
         let (timed_out, unwitnessed) = (self.timed_out, self.unwitnessed);
         let completeness = self.log.end(stat_now());
-        Ok(Outcome { exit, completeness, timed_out, unwitnessed, unwatched })
+        let asked = self.floor.as_ref().map(Floor::asked);
+        Ok(Outcome { exit, completeness, timed_out, unwitnessed, unwatched, asked })
     }
 
     // ---- names -------------------------------------------------------------------------------

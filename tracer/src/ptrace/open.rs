@@ -91,6 +91,9 @@ impl Tracer<'_, '_> {
             () => Kind::Read,
         };
         let next = self.guarded(tid, p, &[(0, kind)], Ok(Some(Next::ToExit)))?;
+        if next.is_some() {
+            self.floor_expect(tid, [(&p.looks[0], kind)].into_iter());
+        }
         if next.is_some() && kind == Kind::Read && self.may_trust(tid, decoder, p) {
             self.trust(tid, p);
             return Ok(None);

@@ -85,6 +85,12 @@ impl Group {
     }
 }
 
+impl AsRawFd for Group {
+    fn as_raw_fd(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+}
+
 /// The number of the file system that a descriptor is of.
 pub(crate) fn fs_id(fd: BorrowedFd<'_>) -> io::Result<FsId> {
     let mut stat = MaybeUninit::<libc::statfs>::zeroed();

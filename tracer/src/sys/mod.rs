@@ -6,6 +6,7 @@ pub(crate) mod files;
 pub(crate) mod keeper;
 pub(crate) mod memory;
 pub(crate) mod perf;
+pub(crate) mod permit;
 pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod ptrace;

@@ -24,10 +24,16 @@ pub(crate) struct Plan<'a> {
     pub(crate) no_new_privs: bool,
 }
 
+/// Called with the child's pid when it has a mount namespace of its own and has opened nothing there
+/// yet.
+pub(crate) type Apart<'a> = &'a mut dyn FnMut(i32) -> io::Result<()>;
+
 /// Where a start failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Fork(io::Error),
+    /// A mount namespace of its own, or what was to be done about it.
+    Apart(io::Error),
     Seize(io::Error),
     Stdio(io::Error),
     Chdir(io::Error),
@@ -42,6 +48,7 @@ pub(crate) struct Started {
     report: File,
 }
 
+const STEP_APART: u8 = 5;
 const STEP_STDIO: u8 = 4;
 const STEP_CHDIR: u8 = 1;
 const STEP_FILTER: u8 = 2;
@@ -50,17 +57,31 @@ const STEP_EXEC: u8 = 3;
 impl Started {
     /// Why the child never became the command, if so. To be asked when the child has ended.
     pub(crate) fn failure(&mut self) -> Option<Failure> {
-        let mut report = [0; 5];
-        self.report.read_exact(&mut report).ok()?;
-        let [step, errno @ ..] = report;
-        let error = io::Error::from_raw_os_error(i32::from_ne_bytes(errno));
+        let (step, error) = read_report(&mut self.report).ok()?;
         Some(match step {
+            STEP_APART => Failure::Apart(error),
             STEP_STDIO => Failure::Stdio(error),
             STEP_CHDIR => Failure::Chdir(error),
             STEP_FILTER => Failure::Filter(error),
             _ => Failure::Exec(error),
         })
     }
+}
+
+/// A step and the errno that came of it.
+fn read_report(report: &mut File) -> io::Result<(u8, io::Error)> {
+    let mut bytes = [0; 5];
+    report.read_exact(&mut bytes)?;
+    let [step, errno @ ..] = bytes;
+    Ok((step, io::Error::from_raw_os_error(i32::from_ne_bytes(errno))))
+}
+
+/// Writes what [`read_report`] reads. Async-signal-safe.
+fn write_report(to: &OwnedFd, step: u8, errno: i32) {
+    let e = errno.to_ne_bytes();
+    let bytes = [step, e[0], e[1], e[2], e[3]];
+    // SAFETY: the buffer is live.
+    unsafe { libc::write(to.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
 }
 
 /// A pipe whose ends are closed by exec.
@@ -72,8 +93,59 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }
 
+/// Gives the calling process a mount namespace of its own: what is mounted there is seen by nobody
+/// else, and what others mount is not seen there. Async-signal-safe.
+fn live_apart() -> io::Result<()> {
+    let flags = libc::MS_REC | libc::MS_PRIVATE;
+    let none = ptr::null();
+    // SAFETY: integers and a NUL-terminated constant; the other strings may be null.
+    unsafe {
+        check(i64::from(libc::unshare(libc::CLONE_NEWNS)))?;
+        check(i64::from(libc::mount(none, c"/".as_ptr(), none, flags, ptr::null())))?;
+    }
+    Ok(())
+}
+
+/// Tries in a process of its own whether there is a mount namespace to be had.
+pub(crate) fn may_live_apart() -> io::Result<()> {
+    // SAFETY: the child makes only system calls and never returns.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            let errno = live_apart().err().map_or(0, |error| error.raw_os_error().unwrap_or(255));
+            // SAFETY: runs no destructors, which are the parent's.
+            unsafe { libc::_exit(errno) }
+        }
+        pid => {
+            let mut status = 0;
+            // SAFETY: reaps our own child into a live integer.
+            while unsafe { libc::waitpid(pid, &raw mut status, 0) } == -1 {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+            match libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)) {
+                Some(0) => Ok(()),
+                Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+                None => Err(io::Error::other("the trial process was killed")),
+            }
+        }
+    }
+}
+
 /// Forks and seizes the child before it does anything of note.
 pub(crate) fn start(plan: &Plan<'_>, signals: &Signals) -> Result<Started, Failure> {
+    start_apart(plan, signals, None)
+}
+
+/// The same, in a mount namespace of its own if `apart` is given. It is called after the fork, so
+/// what it opens is never the child's.
+pub(crate) fn start_apart(
+    plan: &Plan<'_>,
+    signals: &Signals,
+    apart: Option<Apart<'_>>,
+) -> Result<Started, Failure> {
     let (go_read, go_write) = pipe().map_err(Failure::Fork)?;
     let (report_read, report_write) = pipe().map_err(Failure::Fork)?;
     let pointers =
@@ -92,17 +164,35 @@ pub(crate) fn start(plan: &Plan<'_>, signals: &Signals) -> Result<Started, Failu
             // SAFETY: closes the child's copy of the writing end: end of file must reach us when
             // the parent drops its own. The child never drops the owner.
             unsafe { libc::close(go_write_number) };
-            let (step, errno) = child(plan, signals, &go_read, &argv, &env, &mut shell);
-            let e = errno.to_ne_bytes();
-            let report = [step, e[0], e[1], e[2], e[3]];
-            // SAFETY: the buffer is live; _exit runs no destructors, which are the parent's.
-            unsafe {
-                libc::write(report_write.as_raw_fd(), report.as_ptr().cast(), report.len());
-                libc::_exit(127)
-            }
+            signals.restore_in_child();
+            let moved = match &apart {
+                // Before it is seized: no stop can keep the parent waiting for the report.
+                Some(_) => live_apart().map(|()| write_report(&report_write, 0, 0)),
+                None => Ok(()),
+            };
+            let (step, errno) = match moved {
+                Ok(()) => child(plan, &go_read, &argv, &env, &mut shell),
+                Err(error) => (STEP_APART, error.raw_os_error().unwrap_or(0)),
+            };
+            write_report(&report_write, step, errno);
+            // SAFETY: _exit runs no destructors, which are the parent's.
+            unsafe { libc::_exit(127) }
         }
         pid => {
             drop(report_write);
+            let mut report = File::from(report_read);
+            if let Some(guard) = apart {
+                let moved = match read_report(&mut report) {
+                    Ok((0, _)) => guard(pid),
+                    Ok((_, error)) | Err(error) => Err(error),
+                };
+                if let Err(error) = moved {
+                    drop(go_write);
+                    // SAFETY: reaps our own child; no status is asked for.
+                    unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
+                    return Err(Failure::Apart(error));
+                }
+            }
             if plan.filter.is_some()
                 && let Err(error) = ptrace::seize(pid)
             {
@@ -114,7 +204,7 @@ pub(crate) fn start(plan: &Plan<'_>, signals: &Signals) -> Result<Started, Failu
             }
             // SAFETY: the buffer is live.
             unsafe { libc::write(go_write.as_raw_fd(), [1u8].as_ptr().cast(), 1) };
-            Ok(Started { pid, report: report_read.into() })
+            Ok(Started { pid, report })
         }
     }
 }
@@ -122,14 +212,12 @@ pub(crate) fn start(plan: &Plan<'_>, signals: &Signals) -> Result<Started, Failu
 /// The child between fork and exec; returns the step that failed and its errno.
 fn child(
     plan: &Plan<'_>,
-    signals: &Signals,
     go: &OwnedFd,
     argv: &[*const libc::c_char],
     env: &[*const libc::c_char],
     shell: &mut [*const libc::c_char],
 ) -> (u8, i32) {
     let errno = || io::Error::last_os_error().raw_os_error().unwrap_or(0);
-    signals.restore_in_child();
     let mut word = 0u8;
     // SAFETY: the buffer is one live byte.
     if unsafe { libc::read(go.as_raw_fd(), (&raw mut word).cast(), 1) } != 1 {
