@@ -60,14 +60,14 @@ impl Oracle {
 
     /// Executes the action of a case with these inputs and no others. The workspace is at `place`
     /// of the sandbox's root.
-    pub(crate) fn execute(&self, case: &Case, inputs: Tree, place: &str) -> Outcome {
+    pub(crate) fn execute(&self, case: &Case<'_>, inputs: Tree, place: &str) -> Outcome {
         let below = format!("{place}/{}", case.cwd);
         let below = below.trim_end_matches('/');
         // Relative to the directory of the action.
         let up = "../".repeat(case.cwd.split('/').filter(|part| !part.is_empty()).count());
         let mut output_paths: Vec<String> = case
-            .outputs
-            .iter()
+            .products()
+            .into_iter()
             .map(|output| {
                 let output = output.trim_end_matches('/');
                 let inside = output.strip_prefix(case.cwd).and_then(|o| o.strip_prefix('/'));

@@ -22,11 +22,11 @@ pub(crate) fn words(line: &str) -> Vec<String> {
 
 /// The files of a case, and the ways to run it there.
 pub(crate) struct Bench<'a> {
-    case: &'a Case,
+    case: &'a Case<'a>,
     pub(crate) site: Site,
 }
 
-/// What `airtight run` came to.
+/// What `airtight` came to.
 pub(crate) struct Ran {
     pub(crate) end: End,
     /// Rule and path of what it found, where it was judged.
@@ -36,7 +36,7 @@ pub(crate) struct Ran {
 }
 
 impl<'a> Bench<'a> {
-    pub(crate) fn new(case: &'a Case) -> Bench<'a> {
+    pub(crate) fn new(case: &'a Case<'a>) -> Bench<'a> {
         let bench = Bench { case, site: Site::new() };
         for (name, text) in case.files {
             bench.site.write(name, text);
@@ -55,8 +55,15 @@ impl<'a> Bench<'a> {
         assert!(output.status.success(), "{script}: {output:?}");
     }
 
-    /// `airtight run` with these declared inputs. Whoever wants a report wants the action to run.
+    /// `airtight` with these declared inputs. Whoever wants a report wants the action to run.
     pub(crate) fn judged(&self, inputs: &[&str]) -> Ran {
+        if self.case.compile {
+            let mut ran = self.compile(inputs, &["--format", "json"]);
+            // The compiler itself says nothing.
+            ran.found = findings(&ran.end.stderr);
+            ran.outcome.stderr = Digest::of(b"").to_string();
+            return ran;
+        }
         let report = self.site.root().join("report");
         let _ = fs::remove_file(&report);
         let mut ran = self.run(inputs, &[format!("--report=json={}", report.display())]);
@@ -64,23 +71,38 @@ impl<'a> Bench<'a> {
         ran
     }
 
-    /// `airtight run` with these declared inputs, which may find the result in its cache.
+    /// `airtight` with these declared inputs, which may find the result in its cache.
     pub(crate) fn cached(&self, inputs: &[&str]) -> Ran {
-        self.run(inputs, &[])
+        if self.case.compile { self.compile(inputs, &[]) } else { self.run(inputs, &[]) }
     }
 
+    /// `airtight cc`.
+    fn compile(&self, inputs: &[&str], more: &[&str]) -> Ran {
+        let mut command = self.site.airtight(&["cc"]);
+        command.args(more);
+        for name in inputs {
+            command.arg("--in").arg(self.site.path(name));
+        }
+        command.args(words(self.case.run)).current_dir(self.site.path(self.case.cwd));
+        command.envs(self.case.variables());
+        self.end(command)
+    }
+
+    /// `airtight run`.
     fn run(&self, inputs: &[&str], more: &[String]) -> Ran {
         let path = |name: &&str| self.site.path(name.trim_end_matches('/'));
         let (directories, files): (Vec<&str>, Vec<&str>) =
             inputs.iter().partition(|name| name.ends_with('/'));
         let variables: serde_json::Map<_, _> =
             self.case.variables().into_iter().map(|(n, v)| (n.to_owned(), v.into())).collect();
+        let depfile = Some(self.case.depfile).filter(|depfile| !depfile.is_empty());
         let spec = json!({
             "argv": words(self.case.run),
             "cwd": self.case.cwd,
             "inputs": files.iter().map(path).collect::<Vec<_>>(),
             "input_dirs": directories.iter().map(path).collect::<Vec<_>>(),
             "outputs": self.case.outputs.iter().map(path).collect::<Vec<_>>(),
+            "depfile": depfile.map(|depfile| self.site.path(depfile)),
             "environment": { "fixed": variables },
         });
         // Beside the workspace, so that it is no file of it.
@@ -88,12 +110,16 @@ impl<'a> Bench<'a> {
         fs::write(&file, spec.to_string()).expect("the declaration");
         let mut command = self.site.airtight(&["run", "--spec"]);
         command.arg(&file).arg("--workspace").arg(self.site.path("")).args(more);
+        self.end(command)
+    }
+
+    fn end(&self, command: Command) -> Ran {
         let (end, counters) = self.site.end(command);
         let outcome = Outcome {
             exit: end.code.unwrap_or(-1),
             stdout: Digest::of(end.stdout.as_bytes()).to_string(),
             stderr: Digest::of(end.stderr.as_bytes()).to_string(),
-            outputs: Tree::of(&self.site.path(""), self.case.outputs).nodes,
+            outputs: Tree::of(&self.site.path(""), &self.case.products()).nodes,
         };
         Ran { end, found: Vec::new(), counters, outcome }
     }
@@ -119,7 +145,7 @@ impl Ran {
 
     /// Its result was known.
     #[track_caller]
-    fn known(&self) -> &Outcome {
+    pub(crate) fn known(&self) -> &Outcome {
         let hits = (self.counters.hits(), self.counters.all_misses());
         assert_eq!(hits, (1, 0), "{:?}\n{}", self.counters, self.end.show());
         &self.outcome
@@ -127,7 +153,7 @@ impl Ran {
 }
 
 /// Holds all facts against a case.
-pub(crate) fn hold(case: &Case) {
+pub(crate) fn hold(case: &Case<'_>) {
     let oracle = Oracle::shared();
     let bench = Bench::new(case);
     let everything = case.everything();
@@ -164,7 +190,7 @@ pub(crate) fn hold(case: &Case) {
 }
 
 /// The result depends on the place, so at another one there is another result, and no hit.
-fn elsewhere(case: &Case, bench: &Bench<'_>, oracle: &Oracle, made: &Outcome) {
+fn elsewhere(case: &Case<'_>, bench: &Bench<'_>, oracle: &Oracle, made: &Outcome) {
     let inputs = Tree::of(&bench.site.path(""), &case.everything());
     assert_ne!(&oracle.execute(case, inputs, ELSEWHERE), made, "{}", case.here);
     let other = bench.site.at("elsewhere", "home");
@@ -176,7 +202,7 @@ fn elsewhere(case: &Case, bench: &Bench<'_>, oracle: &Oracle, made: &Outcome) {
 }
 
 /// One input is not declared: Airtight names it where the oracle can't make the same without it.
-fn without_input(case: &Case, bench: &Bench<'_>, oracle: &Oracle, made: &Outcome, name: &str) {
+fn without_input(case: &Case<'_>, bench: &Bench<'_>, oracle: &Oracle, made: &Outcome, name: &str) {
     let ran = bench.judged(&without(case.inputs, name));
     let other = bench.execute(oracle, &without(&case.everything(), name));
     let harmless = case.harmless.iter().find(|(harmless, _)| *harmless == name);
@@ -202,7 +228,7 @@ fn without_input(case: &Case, bench: &Bench<'_>, oracle: &Oracle, made: &Outcome
 }
 
 /// A file is there that was not: the old result is not used, and the new one is the oracle's.
-fn appeared(case: &Case, bench: &Bench<'_>, oracle: &Oracle, made: &Outcome, name: &str) {
+fn appeared(case: &Case<'_>, bench: &Bench<'_>, oracle: &Oracle, made: &Outcome, name: &str) {
     let undeclared = bench.cached(case.inputs);
     assert_eq!(undeclared.counters.hits(), 0, "{name} is there now");
     let executed = bench.execute(oracle, &[&case.everything()[..], &[name]].concat());

@@ -2,7 +2,7 @@
 
 use crate::case::Case;
 
-pub(crate) fn c() -> Case {
+pub(crate) fn c() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "#include \"inc/a.h\"\nint f(void) { return A; }\n"),
@@ -16,7 +16,7 @@ pub(crate) fn c() -> Case {
     }
 }
 
-pub(crate) fn cxx() -> Case {
+pub(crate) fn cxx() -> Case<'static> {
     Case {
         files: &[
             ("a.cc", "#include \"pair.hpp\"\nint f() { return pair<int>{1, 2}.sum(); }\n"),
@@ -35,7 +35,7 @@ pub(crate) fn cxx() -> Case {
 }
 
 /// Which header it is only the preprocessor knows.
-pub(crate) fn macro_include() -> Case {
+pub(crate) fn macro_include() -> Case<'static> {
     Case {
         files: &[
             (
@@ -53,7 +53,7 @@ pub(crate) fn macro_include() -> Case {
 }
 
 /// The header's content does not count, and that it is there does.
-pub(crate) fn has_include() -> Case {
+pub(crate) fn has_include() -> Case<'static> {
     Case {
         files: &[
             (
@@ -71,7 +71,7 @@ pub(crate) fn has_include() -> Case {
     }
 }
 
-pub(crate) fn search_order() -> Case {
+pub(crate) fn search_order() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "#include \"a.h\"\n#include <b.h>\nint f(void) { return A + B; }\n"),
@@ -91,7 +91,7 @@ pub(crate) fn search_order() -> Case {
     }
 }
 
-pub(crate) fn include_next() -> Case {
+pub(crate) fn include_next() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "#include <a.h>\nint f(void) { return A; }\n"),
@@ -105,7 +105,7 @@ pub(crate) fn include_next() -> Case {
     }
 }
 
-pub(crate) fn forced_include() -> Case {
+pub(crate) fn forced_include() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "int f(void) { return A + B; }\n"),
@@ -120,7 +120,7 @@ pub(crate) fn forced_include() -> Case {
 }
 
 /// Response files, one within another.
-pub(crate) fn response_file() -> Case {
+pub(crate) fn response_file() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "int f(void) { return A + B; }\n"),
@@ -134,7 +134,7 @@ pub(crate) fn response_file() -> Case {
     }
 }
 
-pub(crate) fn specs() -> Case {
+pub(crate) fn specs() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "int f(void) { return A; }\n"),
@@ -149,7 +149,7 @@ pub(crate) fn specs() -> Case {
 }
 
 /// A header that gcc has precompiled is used in place of the header, and before it.
-pub(crate) fn precompiled_header() -> Case {
+pub(crate) fn precompiled_header() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "#include \"a.h\"\nint f(void) { return A; }\n"),
@@ -163,7 +163,7 @@ pub(crate) fn precompiled_header() -> Case {
     }
 }
 
-pub(crate) fn depfile() -> Case {
+pub(crate) fn depfile() -> Case<'static> {
     Case {
         files: &[
             ("src/a.c", "#include \"a.h\"\nint f(void) { return A; }\n"),
@@ -177,7 +177,7 @@ pub(crate) fn depfile() -> Case {
     }
 }
 
-pub(crate) fn preprocess() -> Case {
+pub(crate) fn preprocess() -> Case<'static> {
     Case {
         files: &[("a.c", "#include \"a.h\"\nA\n"), ("a.h", "#define A 1\n")],
         run: "gcc -E a.c -o a.i",
@@ -188,7 +188,7 @@ pub(crate) fn preprocess() -> Case {
 }
 
 /// A search path in a variable.
-pub(crate) fn search_variable() -> Case {
+pub(crate) fn search_variable() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "#include <a.h>\nint f(void) { return A; }\n"),
@@ -204,7 +204,7 @@ pub(crate) fn search_variable() -> Case {
     }
 }
 
-pub(crate) fn clang() -> Case {
+pub(crate) fn clang() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "#include \"a.h\"\nint f(void) { return A + B; }\n"),
@@ -219,7 +219,7 @@ pub(crate) fn clang() -> Case {
 }
 
 /// A file that says where headers are.
-pub(crate) fn overlay() -> Case {
+pub(crate) fn overlay() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "#include <a.h>\nint f(void) { return A; }\n"),
@@ -238,7 +238,7 @@ pub(crate) fn overlay() -> Case {
 }
 
 /// Assembly that goes through the preprocessor.
-pub(crate) fn assembler() -> Case {
+pub(crate) fn assembler() -> Case<'static> {
     Case {
         files: &[
             ("a.S", "#include \"a.h\"\n.globl f\nf: mov $A, %eax\n ret\n"),
@@ -252,7 +252,7 @@ pub(crate) fn assembler() -> Case {
 }
 
 /// What no depfile tells: files that the assembler takes in itself.
-pub(crate) fn incbin() -> Case {
+pub(crate) fn incbin() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "__asm__(\".include \\\"part.s\\\"\\n.incbin \\\"blob\\\"\\n\");\n"),
@@ -269,7 +269,7 @@ pub(crate) fn incbin() -> Case {
 }
 
 /// The headers are in a directory of another name.
-pub(crate) fn linked_directory() -> Case {
+pub(crate) fn linked_directory() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "#include <a.h>\nint f(void) { return A; }\n"),
@@ -285,7 +285,7 @@ pub(crate) fn linked_directory() -> Case {
 }
 
 /// The header is a link, and that is what is declared.
-pub(crate) fn linked_header() -> Case {
+pub(crate) fn linked_header() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "#include \"current.h\"\nint f(void) { return A; }\n"),
@@ -301,7 +301,7 @@ pub(crate) fn linked_header() -> Case {
 }
 
 /// Headers through a map of modules.
-pub(crate) fn modules() -> Case {
+pub(crate) fn modules() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "#include \"a.h\"\nint f(void) { return A; }\n"),
@@ -316,7 +316,7 @@ pub(crate) fn modules() -> Case {
 }
 
 /// Debug information names the directory of the compile.
-pub(crate) fn debug_information() -> Case {
+pub(crate) fn debug_information() -> Case<'static> {
     Case {
         files: &[("a.c", "int f(void) { return 1; }\n")],
         run: "gcc -g -c a.c -o a.o",
@@ -328,7 +328,7 @@ pub(crate) fn debug_information() -> Case {
 }
 
 /// The same where no search finds it.
-pub(crate) fn compressed_debug_information() -> Case {
+pub(crate) fn compressed_debug_information() -> Case<'static> {
     Case {
         files: &[("a.c", "#include <stdio.h>\nint f(void) { return puts(\"a\"); }\n")],
         run: "gcc -g -gz -c a.c -o a.o",
@@ -340,7 +340,7 @@ pub(crate) fn compressed_debug_information() -> Case {
 }
 
 /// What is compiled again at link time names it too, and is compressed.
-pub(crate) fn lto() -> Case {
+pub(crate) fn lto() -> Case<'static> {
     Case {
         files: &[
             ("a.c", "#include \"a.h\"\nint f(void) { return A; }\n"),
@@ -355,7 +355,7 @@ pub(crate) fn lto() -> Case {
 }
 
 /// A profile of an earlier run decides what is optimised.
-pub(crate) fn profile() -> Case {
+pub(crate) fn profile() -> Case<'static> {
     Case {
         files: &[(
             "a.c",
@@ -372,7 +372,7 @@ pub(crate) fn profile() -> Case {
 }
 
 /// A profile that is looked for under the name of the whole path.
-pub(crate) fn profile_by_place() -> Case {
+pub(crate) fn profile_by_place() -> Case<'static> {
     Case {
         run: "gcc -O2 -fprofile-use=profiles -c a.c -o a.o",
         before: "gcc -O2 -fprofile-generate -fprofile-update=single -c a.c -o a.o
@@ -381,5 +381,38 @@ pub(crate) fn profile_by_place() -> Case {
         inputs: &["a.c", "profiles/"],
         here: "the name of the profile is made of the path",
         ..profile()
+    }
+}
+
+/// The directory of the process under the name that the kernel has for it.
+pub(crate) fn kernel_name() -> Case<'static> {
+    Case {
+        files: &[
+            ("a.c", "#include <a.h>\nint f(void) { return A; }\n"),
+            ("include/a.h", "#define A 1\n"),
+        ],
+        before: "mkdir early",
+        run: "gcc -I/proc/self/cwd/early -I/proc/self/cwd/include -c a.c -o a.o",
+        inputs: &["a.c", "include/a.h"],
+        outputs: &["a.o"],
+        appearing: &[("early/a.h", "echo '#define A 2' > early/a.h")],
+        ..Case::EMPTY
+    }
+}
+
+/// The driver looks for the assembler in a directory of ours first.
+pub(crate) fn own_assembler() -> Case<'static> {
+    Case {
+        files: &[("a.c", "int f(void) { return 1; }\n")],
+        before: "mkdir tools",
+        run: "gcc -Btools/ -c a.c -o a.o",
+        inputs: &["a.c"],
+        outputs: &["a.o"],
+        appearing: &[(
+            "tools/as",
+            "printf '#!/bin/sh\\nexec /usr/bin/as --defsym OWN=1 \"$@\"\\n' > tools/as
+             chmod +x tools/as",
+        )],
+        ..Case::EMPTY
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::case::Case;
 
-pub(crate) fn python() -> Case {
+pub(crate) fn python() -> Case<'static> {
     Case {
         files: &[
             ("gen.py", "import table\nopen('out', 'w').write(table.TEXT)\nprint('done')\n"),
@@ -17,13 +17,14 @@ pub(crate) fn python() -> Case {
         appearing: &[
             ("over/table.py", "echo 'TEXT = \"over\"' > over/table.py"),
             ("table.py", "echo 'TEXT = \"here\"' > table.py"),
+            ("over/sitecustomize.py", "echo 'print(\"at the start\")' > over/sitecustomize.py"),
         ],
         ..Case::EMPTY
     }
 }
 
 /// A package with data of its own.
-pub(crate) fn python_package() -> Case {
+pub(crate) fn python_package() -> Case<'static> {
     Case {
         files: &[
             ("pkg/__init__.py", "LEVEL = 1\n"),
@@ -43,7 +44,7 @@ pub(crate) fn python_package() -> Case {
 }
 
 /// Modules within a zip file.
-pub(crate) fn python_zip() -> Case {
+pub(crate) fn python_zip() -> Case<'static> {
     Case {
         files: &[
             ("gen.py", "import table\nopen('out', 'w').write(table.TEXT)\n"),
@@ -59,7 +60,7 @@ pub(crate) fn python_zip() -> Case {
 }
 
 /// Settings that may be there.
-pub(crate) fn python_settings() -> Case {
+pub(crate) fn python_settings() -> Case<'static> {
     Case {
         files: &[
             (
@@ -79,7 +80,7 @@ pub(crate) fn python_settings() -> Case {
 }
 
 /// A compiler of descriptions that import each other, as protoc.
-pub(crate) fn descriptions() -> Case {
+pub(crate) fn descriptions() -> Case<'static> {
     Case {
         files: &[
             (
@@ -108,7 +109,7 @@ pub(crate) fn descriptions() -> Case {
 }
 
 /// A tool whose settings are in the nearest dotfile on the way up.
-pub(crate) fn dotfile() -> Case {
+pub(crate) fn dotfile() -> Case<'static> {
     Case {
         files: &[
             (
@@ -135,7 +136,7 @@ pub(crate) fn dotfile() -> Case {
 }
 
 /// A directory as output.
-pub(crate) fn directory() -> Case {
+pub(crate) fn directory() -> Case<'static> {
     Case {
         files: &[
             (
@@ -156,7 +157,7 @@ pub(crate) fn directory() -> Case {
 }
 
 /// A script that takes its settings in.
-pub(crate) fn shell() -> Case {
+pub(crate) fn shell() -> Case<'static> {
     Case {
         files: &[
             (
@@ -178,7 +179,7 @@ pub(crate) fn shell() -> Case {
 }
 
 /// What the kernel opens itself: the interpreter of a script, which is a script.
-pub(crate) fn interpreters() -> Case {
+pub(crate) fn interpreters() -> Case<'static> {
     Case {
         files: &[
             ("gen", "#!./outer one\nthe text\n"),
@@ -193,7 +194,7 @@ pub(crate) fn interpreters() -> Case {
 }
 
 /// A program that is looked for in one directory after another.
-pub(crate) fn program_search() -> Case {
+pub(crate) fn program_search() -> Case<'static> {
     Case {
         files: &[("tools/say", "#!/bin/sh\necho late\n")],
         before: "chmod +x tools/say && mkdir early",
@@ -208,7 +209,7 @@ pub(crate) fn program_search() -> Case {
     }
 }
 
-pub(crate) fn pipeline() -> Case {
+pub(crate) fn pipeline() -> Case<'static> {
     Case {
         files: &[
             ("in.txt", "b 2\na 1\nc 3\n"),
@@ -223,7 +224,7 @@ pub(crate) fn pipeline() -> Case {
     }
 }
 
-pub(crate) fn join() -> Case {
+pub(crate) fn join() -> Case<'static> {
     Case {
         files: &[("ids", "1 a\n2 b\n"), ("names", "a Ada\nb Bob\n")],
         run: "sh -c 'sort -k2 ids | join -1 2 - names | paste -sd, > out'",
@@ -234,7 +235,7 @@ pub(crate) fn join() -> Case {
 }
 
 /// All files of a directory, whatever they are.
-pub(crate) fn glob() -> Case {
+pub(crate) fn glob() -> Case<'static> {
     Case {
         files: &[("parts/a.txt", "a\n"), ("parts/b.txt", "b\n")],
         run: "sh -c 'cat parts/*.txt > out'",
@@ -246,7 +247,7 @@ pub(crate) fn glob() -> Case {
 }
 
 /// The same, declared as a directory.
-pub(crate) fn whole_directory() -> Case {
+pub(crate) fn whole_directory() -> Case<'static> {
     Case {
         files: &[("parts/a.txt", "a\n"), ("parts/deep/b.txt", "b\n"), ("head", "h\n")],
         run: "sh -c 'find parts -type f | sort | xargs cat head > out'",
@@ -257,7 +258,7 @@ pub(crate) fn whole_directory() -> Case {
 }
 
 /// Names alone are no reads.
-pub(crate) fn listing() -> Case {
+pub(crate) fn listing() -> Case<'static> {
     Case {
         files: &[("src/a.h", "a\n"), ("src/b.h", "b\n"), ("format", "s/^/header /\n")],
         run: "sh -c 'ls src | sed -f format > out'",
@@ -273,7 +274,7 @@ pub(crate) fn listing() -> Case {
 }
 
 /// Whether a directory is there.
-pub(crate) fn directory_test() -> Case {
+pub(crate) fn directory_test() -> Case<'static> {
     Case {
         files: &[("in", "a\n"), ("vendor/unused", "")],
         run: "sh -c 'if [ -d vendor ]; then cp in out; else echo none > out; fi'",
@@ -285,7 +286,7 @@ pub(crate) fn directory_test() -> Case {
 }
 
 /// Whether a file is there, and may be executed.
-pub(crate) fn file_test() -> Case {
+pub(crate) fn file_test() -> Case<'static> {
     Case {
         files: &[("in", "a\n"), ("flag", ""), ("tool", "")],
         before: "chmod +x tool",
@@ -297,7 +298,7 @@ pub(crate) fn file_test() -> Case {
 }
 
 /// The text of a link.
-pub(crate) fn link_text() -> Case {
+pub(crate) fn link_text() -> Case<'static> {
     Case {
         files: &[("in", "a\n")],
         before: "ln -s release-7 current",
@@ -309,7 +310,7 @@ pub(crate) fn link_text() -> Case {
 }
 
 /// What is read and does not matter.
-pub(crate) fn without_influence() -> Case {
+pub(crate) fn without_influence() -> Case<'static> {
     Case {
         files: &[("in", "a\n"), ("notes", "some notes\n"), ("list", "one\ntwo\n")],
         run: "sh -c 'cat notes > /dev/null 2>&1; head -n 1 in list > out 2> /dev/null; cp in out'",
@@ -323,7 +324,7 @@ pub(crate) fn without_influence() -> Case {
     }
 }
 
-pub(crate) fn perl() -> Case {
+pub(crate) fn perl() -> Case<'static> {
     Case {
         files: &[
             (
@@ -346,7 +347,7 @@ pub(crate) fn perl() -> Case {
     }
 }
 
-pub(crate) fn m4() -> Case {
+pub(crate) fn m4() -> Case<'static> {
     Case {
         files: &[
             ("in.m4", "include(`defs.m4')sinclude(`local.m4')NAME\n"),
@@ -365,7 +366,7 @@ pub(crate) fn m4() -> Case {
 }
 
 /// A parser, with a skeleton of its own.
-pub(crate) fn bison() -> Case {
+pub(crate) fn bison() -> Case<'static> {
     Case {
         files: &[
             ("g.y", "%skeleton \"./own.m4\"\n%token A\n%%\ns: A;\n"),
@@ -382,12 +383,101 @@ pub(crate) fn bison() -> Case {
     }
 }
 
-pub(crate) fn flex() -> Case {
+pub(crate) fn flex() -> Case<'static> {
     Case {
         files: &[("a.l", "%option noyywrap\n%%\na return 1;\n"), ("b.l", "b return 2;\n%%\n")],
         run: "flex -o lex.c a.l b.l",
         inputs: &["a.l", "b.l"],
         outputs: &["lex.c"],
+        ..Case::EMPTY
+    }
+}
+
+/// A file that a shell reads before its script, if it is there.
+pub(crate) fn startup_file() -> Case<'static> {
+    Case {
+        files: &[("gen.bash", "echo \"${VALUE-none}\" | cat - in > out\n"), ("in", "a\n")],
+        environment: &[("BASH_ENV", "./env.bash")],
+        run: "bash gen.bash",
+        inputs: &["gen.bash", "in"],
+        outputs: &["out"],
+        appearing: &[("env.bash", "echo VALUE=1 > env.bash")],
+        ..Case::EMPTY
+    }
+}
+
+/// Links in linked directories, one after another.
+pub(crate) fn chain_of_links() -> Case<'static> {
+    const REASON: &str = "a link on the way is in the key, and its end is declared";
+    Case {
+        files: &[("store/f", "text\n"), ("head", "h\n")],
+        before: "mkdir dirs real && ln -s dirs/one top && ln -s ../real dirs/one
+                 ln -s ../store/f real/f.txt",
+        run: "sh -c 'cat head top/f.txt > out'",
+        inputs: &["head", "store/f"],
+        outputs: &["out"],
+        keyed: &[("top", REASON), ("dirs/one", REASON), ("real/f.txt", REASON)],
+        ..Case::EMPTY
+    }
+}
+
+/// Up from where a link leads, not from where it is.
+pub(crate) fn up_from_link() -> Case<'static> {
+    Case {
+        files: &[("deep/x", "deep\n"), ("deep/dir/y", "y\n"), ("x", "not this\n")],
+        before: "ln -s deep/dir link",
+        run: "sh -c 'cat link/../x link/y > out'",
+        inputs: &["deep/x", "deep/dir/y"],
+        outputs: &["out"],
+        keyed: &[("link", "a link on the way is in the key, and its end is declared")],
+        ..Case::EMPTY
+    }
+}
+
+/// A name below directories that are not there either.
+pub(crate) fn absent_directories() -> Case<'static> {
+    Case {
+        files: &[("in", "a\n")],
+        run: "sh -c '{ cat vendor/x/y 2> /dev/null || cat in; } > out'",
+        inputs: &["in"],
+        outputs: &["out"],
+        appearing: &[("vendor/", "mkdir -p vendor/x && echo y > vendor/x/y")],
+        ..Case::EMPTY
+    }
+}
+
+/// What is made on the way is no input.
+pub(crate) fn intermediate() -> Case<'static> {
+    Case {
+        files: &[("in", "b\na\n"), ("edit.sed", "s/a/A/\n")],
+        run: "sh -c 'cp in same && sort same > mid && mv mid mid2 && sed -f edit.sed mid2 > out \
+              && rm same mid2'",
+        inputs: &["in", "edit.sed"],
+        outputs: &["out"],
+        ..Case::EMPTY
+    }
+}
+
+/// Names of files in a file.
+pub(crate) fn list_of_files() -> Case<'static> {
+    Case {
+        files: &[("list", "b\na\n"), ("a", "1\n"), ("b", "2\n")],
+        run: "sh -c 'xargs -a list cat | tee copy | sha256sum > out'",
+        inputs: &["list", "a", "b"],
+        outputs: &["out", "copy"],
+        ..Case::EMPTY
+    }
+}
+
+/// A time zone of our own.
+pub(crate) fn time_zone() -> Case<'static> {
+    Case {
+        files: &[("rules", "Zone Here 5:30 - HERE\n"), ("format", "+%H:%M %Z\n")],
+        before: "/usr/sbin/zic -d zones rules",
+        environment: &[("TZDIR", "zones"), ("TZ", "Here")],
+        run: "sh -c 'date -d @0 \"$(cat format)\" > out'",
+        inputs: &["zones/Here", "format"],
+        outputs: &["out"],
         ..Case::EMPTY
     }
 }

@@ -10,7 +10,7 @@ const ALL: &[(&str, &str)] = &[MAIN, ONE, TWO];
 /// Of a program without a C library.
 const START: (&str, &str) = ("start.c", "int g(void);\nvoid _start(void) { for (;;) g(); }\n");
 
-pub(crate) fn archive() -> Case {
+pub(crate) fn archive() -> Case<'static> {
     Case {
         files: ALL,
         before: "gcc -c one.c two.c",
@@ -22,7 +22,7 @@ pub(crate) fn archive() -> Case {
 }
 
 /// What ar does is in a script on its standard input.
-pub(crate) fn archive_script() -> Case {
+pub(crate) fn archive_script() -> Case<'static> {
     Case {
         files: &[
             MAIN,
@@ -38,7 +38,7 @@ pub(crate) fn archive_script() -> Case {
     }
 }
 
-pub(crate) fn program() -> Case {
+pub(crate) fn program() -> Case<'static> {
     Case {
         files: ALL,
         before: "gcc -c main.c one.c two.c",
@@ -50,7 +50,7 @@ pub(crate) fn program() -> Case {
 }
 
 /// A library is looked for in one directory after another, shared before static.
-pub(crate) fn library_order() -> Case {
+pub(crate) fn library_order() -> Case<'static> {
     Case {
         files: ALL,
         before: "mkdir early late && gcc -c main.c one.c two.c && ar rcD late/libf.a one.o two.o",
@@ -70,7 +70,7 @@ pub(crate) fn library_order() -> Case {
 }
 
 /// A thin archive holds names only.
-pub(crate) fn thin_archive() -> Case {
+pub(crate) fn thin_archive() -> Case<'static> {
     Case {
         files: ALL,
         before: "gcc -c main.c one.c two.c && ar rcDT thin.a one.o two.o",
@@ -82,7 +82,7 @@ pub(crate) fn thin_archive() -> Case {
 }
 
 /// A library that is a text with the names of others.
-pub(crate) fn implicit_script() -> Case {
+pub(crate) fn implicit_script() -> Case<'static> {
     Case {
         files: &[MAIN, ONE, TWO, ("lib/libf.so", "INPUT(one.o -ltwo)\n")],
         before: "gcc -c main.c one.c two.c && mv one.o lib && ar rcD lib/libtwo.a two.o",
@@ -93,7 +93,7 @@ pub(crate) fn implicit_script() -> Case {
     }
 }
 
-pub(crate) fn linker_script() -> Case {
+pub(crate) fn linker_script() -> Case<'static> {
     Case {
         files: &[
             START,
@@ -110,7 +110,7 @@ pub(crate) fn linker_script() -> Case {
     }
 }
 
-pub(crate) fn version_script() -> Case {
+pub(crate) fn version_script() -> Case<'static> {
     Case {
         files: &[ONE, TWO, ("one.map", "V1 { global: f; local: *; };\n")],
         before: "gcc -fPIC -c one.c two.c",
@@ -122,7 +122,7 @@ pub(crate) fn version_script() -> Case {
 }
 
 /// The linker looks into a library that only another library needs.
-pub(crate) fn needed_library() -> Case {
+pub(crate) fn needed_library() -> Case<'static> {
     Case {
         files: ALL,
         before: "mkdir deep && gcc -fPIC -c main.c one.c two.c
@@ -135,7 +135,7 @@ pub(crate) fn needed_library() -> Case {
     }
 }
 
-pub(crate) fn response_file() -> Case {
+pub(crate) fn response_file() -> Case<'static> {
     Case {
         files: &[MAIN, ONE, TWO, ("objects", "main.o one.o\ntwo.o\n")],
         before: "gcc -c main.c one.c two.c",
@@ -147,7 +147,7 @@ pub(crate) fn response_file() -> Case {
 }
 
 /// The compiler runs at link time, on what the objects hold.
-pub(crate) fn lto() -> Case {
+pub(crate) fn lto() -> Case<'static> {
     Case {
         files: ALL,
         before: "gcc -O2 -flto -c main.c one.c two.c && gcc-ar rcD libtwo.a two.o",
@@ -158,7 +158,7 @@ pub(crate) fn lto() -> Case {
     }
 }
 
-pub(crate) fn relocatable() -> Case {
+pub(crate) fn relocatable() -> Case<'static> {
     Case {
         files: &[START, TWO, ("symbols", "g\n")],
         before: "gcc -ffreestanding -c start.c two.c",
@@ -169,7 +169,7 @@ pub(crate) fn relocatable() -> Case {
     }
 }
 
-pub(crate) fn objcopy() -> Case {
+pub(crate) fn objcopy() -> Case<'static> {
     Case {
         files: &[TWO, ("names", "g renamed\n"), ("note", "a note\n")],
         before: "gcc -c two.c",
@@ -180,7 +180,7 @@ pub(crate) fn objcopy() -> Case {
     }
 }
 
-pub(crate) fn strip() -> Case {
+pub(crate) fn strip() -> Case<'static> {
     Case {
         files: &[ONE, TWO, ("options", "--strip-all --keep-symbol=f\n")],
         before: "gcc -g -c one.c two.c && ld -r one.o two.o -o all.o",
@@ -192,7 +192,7 @@ pub(crate) fn strip() -> Case {
 }
 
 /// A list of symbols, and a header made of it.
-pub(crate) fn symbols() -> Case {
+pub(crate) fn symbols() -> Case<'static> {
     Case {
         files: &[ONE, TWO, ("filter.awk", "$2 == \"T\" { print \"#define HAS_\" $3 }\n")],
         before: "gcc -c one.c two.c",
@@ -204,7 +204,7 @@ pub(crate) fn symbols() -> Case {
 }
 
 /// A tool of the build, with a library of the build that the loader finds by the tool's own place.
-pub(crate) fn built_tool() -> Case {
+pub(crate) fn built_tool() -> Case<'static> {
     Case {
         files: &[
             (
@@ -227,7 +227,7 @@ pub(crate) fn built_tool() -> Case {
 }
 
 /// A library that a variable puts before all others.
-pub(crate) fn preloaded() -> Case {
+pub(crate) fn preloaded() -> Case<'static> {
     Case {
         files: &[
             (
@@ -241,5 +241,20 @@ pub(crate) fn preloaded() -> Case {
         inputs: &["say", "puts.so"],
         outputs: &["out"],
         ..Case::EMPTY
+    }
+}
+
+/// The loader looks for a library in the directories of a variable.
+pub(crate) fn library_variable() -> Case<'static> {
+    Case {
+        before: "mkdir -p early late && gcc -shared -fPIC f.c -o late/libf.so
+                 gcc tool.c -Llate -lf -o tool",
+        run: "sh -c 'LD_LIBRARY_PATH=early:late ./tool > out'",
+        inputs: &["tool", "late/libf.so"],
+        appearing: &[(
+            "early/libf.so",
+            "echo 'int f(void) { return 2; }' | gcc -shared -fPIC -x c - -o early/libf.so",
+        )],
+        ..built_tool()
     }
 }

@@ -3,7 +3,7 @@
 use crate::case::Case;
 
 /// Times and owners are in no declaration, so they are given.
-pub(crate) fn tar() -> Case {
+pub(crate) fn tar() -> Case<'static> {
     Case {
         files: &[
             ("list", "src\nextra\n"),
@@ -21,7 +21,7 @@ pub(crate) fn tar() -> Case {
     }
 }
 
-pub(crate) fn untar() -> Case {
+pub(crate) fn untar() -> Case<'static> {
     Case {
         files: &[("a", "a\n"), ("b", "b\n"), ("wanted", "b\n")],
         before: "tar -cf in.tar a b && rm a b",
@@ -32,7 +32,7 @@ pub(crate) fn untar() -> Case {
     }
 }
 
-pub(crate) fn gzip() -> Case {
+pub(crate) fn gzip() -> Case<'static> {
     Case {
         files: &[("a", "some text, some text, some text\n"), ("b", "some more text\n")],
         run: "sh -c 'cat a b | gzip -9n > out.gz && gzip -dc out.gz | xz -T1 > out.xz'",
@@ -42,7 +42,7 @@ pub(crate) fn gzip() -> Case {
     }
 }
 
-pub(crate) fn xxd() -> Case {
+pub(crate) fn xxd() -> Case<'static> {
     Case {
         files: &[("blob", "\u{1}\u{2}\u{3}"), ("tail", "int tail;\n")],
         run: "sh -c 'xxd -i blob | cat - tail > blob.h'",
@@ -53,7 +53,7 @@ pub(crate) fn xxd() -> Case {
 }
 
 /// Which form of a file counts is said in a file of its directory.
-pub(crate) fn git_attributes() -> Case {
+pub(crate) fn git_attributes() -> Case<'static> {
     Case {
         files: &[("src/a.txt", "one\r\ntwo\r\n"), (".gitattributes", "*.txt text\n")],
         before: "git init -q .",
@@ -66,7 +66,7 @@ pub(crate) fn git_attributes() -> Case {
     }
 }
 
-pub(crate) fn git_archive() -> Case {
+pub(crate) fn git_archive() -> Case<'static> {
     Case {
         files: &[("a", "a\n"), ("b", "b\n"), ("attributes", "b export-ignore\n")],
         before: "git init -q . && git add a b
@@ -84,7 +84,7 @@ pub(crate) fn git_archive() -> Case {
 }
 
 /// Three names are tried for the makefile, and what it includes may be missing.
-pub(crate) fn make() -> Case {
+pub(crate) fn make() -> Case<'static> {
     Case {
         files: &[
             ("Makefile", "include rules.mk\n-include local.mk\nout: in\n\t$(RULE)\n"),
@@ -102,7 +102,7 @@ pub(crate) fn make() -> Case {
     }
 }
 
-pub(crate) fn cmake() -> Case {
+pub(crate) fn cmake() -> Case<'static> {
     Case {
         files: &[
             (
@@ -120,7 +120,7 @@ pub(crate) fn cmake() -> Case {
     }
 }
 
-pub(crate) fn ninja() -> Case {
+pub(crate) fn ninja() -> Case<'static> {
     Case {
         files: &[
             ("build.ninja", "include rules.ninja\nbuild out/a: shout in\n"),
@@ -135,7 +135,7 @@ pub(crate) fn ninja() -> Case {
 }
 
 /// A document that takes in others.
-pub(crate) fn xml() -> Case {
+pub(crate) fn xml() -> Case<'static> {
     Case {
         files: &[
             (
@@ -159,7 +159,7 @@ pub(crate) fn xml() -> Case {
 }
 
 /// Settings that include other settings.
-pub(crate) fn openssl() -> Case {
+pub(crate) fn openssl() -> Case<'static> {
     Case {
         files: &[
             ("asn1.conf", "asn1 = SEQUENCE:all\n.include part.conf\n"),
@@ -168,6 +168,46 @@ pub(crate) fn openssl() -> Case {
         run: "openssl asn1parse -genconf asn1.conf -noout -out out.der",
         inputs: &["asn1.conf", "part.conf"],
         outputs: &["out.der"],
+        ..Case::EMPTY
+    }
+}
+
+/// Prerequisites are looked for in one directory after another.
+pub(crate) fn make_path() -> Case<'static> {
+    Case {
+        files: &[
+            ("Makefile", "VPATH = first second\nout: in.txt\n\tcat $< > $@\n"),
+            ("second/in.txt", "second\n"),
+        ],
+        before: "mkdir first",
+        run: "make -s out",
+        inputs: &["Makefile", "second/in.txt"],
+        outputs: &["out"],
+        appearing: &[("first/in.txt", "echo first > first/in.txt")],
+        ..Case::EMPTY
+    }
+}
+
+pub(crate) fn patch() -> Case<'static> {
+    Case {
+        files: &[
+            ("in", "one\ntwo\n"),
+            ("change.diff", "--- in\n+++ in\n@@ -1,2 +1,2 @@\n-one\n+1\n two\n"),
+        ],
+        run: "patch -s -o out in change.diff",
+        inputs: &["in", "change.diff"],
+        outputs: &["out"],
+        ..Case::EMPTY
+    }
+}
+
+pub(crate) fn checksums() -> Case<'static> {
+    Case {
+        files: &[("a", "a\n"), ("b", "b\n")],
+        before: "sha256sum a b > sums",
+        run: "sh -c 'sha256sum -c sums > out'",
+        inputs: &["sums", "a", "b"],
+        outputs: &["out"],
         ..Case::EMPTY
     }
 }

@@ -26,9 +26,17 @@ impl Casd {
     /// A server that also executes actions, each in a sandbox (bubblewrap) that holds the
     /// declared inputs and, to be read only, the toolchain: `/usr`, its links, and what programs
     /// of it need of `/etc`.
+    ///
+    /// Root needs nothing else. An ordinary user needs user namespaces (`user.max_user_namespaces`
+    /// above zero, `kernel.unprivileged_userns_clone` and
+    /// `kernel.apparmor_restrict_unprivileged_userns` not against it); without them this panics
+    /// with what bubblewrap says.
     pub fn executing() -> Casd {
         let run = install::buildbox().join("buildbox-run");
-        install::system("bwrap");
+        let mut trial = Command::new(install::system("bwrap"));
+        let trial = trial.args(["--ro-bind", "/", "/", "true"]).output().expect("bwrap starts");
+        let said = String::from_utf8_lossy(&trial.stderr);
+        assert!(trial.status.success(), "no sandbox without user namespaces, or as root: {said}");
         let mut arguments = vec![format!("--buildbox-run={}", run.display())];
         for mount in [
             "/usr:/usr",
