@@ -65,8 +65,9 @@ pub(super) struct Dirs {
     nodes: Vec<Node>,
     /// By [`key`].
     ids: FxHashMap<Box<[u8]>, Dir>,
-    /// When directories were renamed, in order.
-    renames: Vec<u64>,
+    /// How many renames of directories there were, and when the last one was.
+    renames: u32,
+    last_rename: u64,
     scratch: Vec<u8>,
 }
 
@@ -124,33 +125,52 @@ impl Dirs {
 
     /// Finds out what a directory is called now, and those above it.
     fn look(&mut self, fs: &FileSystem, dir: Dir, handle: &Handle) -> io::Result<()> {
-        let lost = || io::Error::from_raw_os_error(libc::ESTALE);
+        /// How often names may change under the look before it is given up.
+        const TRIES: usize = 5;
         for mount in &fs.mounts {
-            let mut fd = fanotify::open(mount.file()?.as_fd(), handle)?;
-            let stat = files::stat(fd.as_raw_fd(), c"", false)?;
-            let path = path_of(&fd)?;
-            let rest = crate::mounts::below(&path, &mount.point);
-            // Of another part of the file system than this mount shows, or removed.
-            let Some(rest) = rest.filter(|_| stat.st_nlink > 0) else { continue };
-            let mut at = dir;
-            for name in rest.rsplit(|byte| *byte == b'/').take(DEEPEST) {
-                if name.is_empty() {
-                    // The mount's own root.
-                    break;
+            let file = fanotify::open(mount.file()?.as_fd(), handle)?;
+            for _ in 0..TRIES {
+                let path = path_of(&file)?;
+                let stat = files::stat(file.as_raw_fd(), c"", false)?;
+                let rest = crate::mounts::below(&path, &mount.point);
+                // Of another part of the file system than this mount shows, or removed.
+                let Some(rest) = rest.filter(|_| stat.st_nlink > 0) else { break };
+                let number = self.nodes[dir.0 as usize].fs;
+                let above =
+                    self.above(number, &file, rest.iter().filter(|byte| **byte == b'/').count())?;
+                if path_of(&file)? == path {
+                    self.found(dir, rest, &above);
+                    return Ok(());
                 }
-                fd = files::open_path(fd.as_raw_fd(), c"..", false)?;
-                let above = fanotify::handle_of(fd.as_fd(), c"")?;
-                let (parent, new) =
-                    self.put(self.nodes[dir.0 as usize].fs, above.kind, &above.bytes);
-                self.nodes[at.0 as usize].found.get_or_insert(Link { parent, name: name.into() });
-                if !new {
-                    break;
-                }
-                at = parent;
             }
-            return Ok(());
         }
-        Err(lost())
+        Err(io::Error::from_raw_os_error(libc::ESTALE))
+    }
+
+    /// The handles of the directories above, up to the first that is known, `most` at most.
+    fn above(&mut self, fs: u32, file: &OwnedFd, most: usize) -> io::Result<Vec<Handle>> {
+        let mut handles = Vec::new();
+        let mut fd = file.try_clone()?;
+        for _ in 0..most.min(DEEPEST) {
+            fd = files::open_path(fd.as_raw_fd(), c"..", false)?;
+            let handle = fanotify::handle_of(fd.as_fd(), c"")?;
+            key(&mut self.scratch, fs, handle.kind, &handle.bytes);
+            handles.push(handle);
+            if self.ids.contains_key(&self.scratch[..]) {
+                break;
+            }
+        }
+        Ok(handles)
+    }
+
+    /// Takes in what a look found: a path, and the handles of the directories above, from below.
+    fn found(&mut self, dir: Dir, path: &[u8], above: &[Handle]) {
+        let (fs, mut at) = (self.nodes[dir.0 as usize].fs, dir);
+        for (name, handle) in path.rsplit(|byte| *byte == b'/').zip(above) {
+            let (parent, _) = self.put(fs, handle.kind, &handle.bytes);
+            self.nodes[at.0 as usize].found.get_or_insert(Link { parent, name: name.into() });
+            at = parent;
+        }
     }
 
     fn told(&mut self, dir: Dir, at: u64, before: Option<Link>, after: Option<Link>) {
@@ -173,19 +193,42 @@ impl Dirs {
     /// A directory was renamed.
     pub(super) fn renamed(&mut self, dir: Dir, at: u64, from: Link, to: Link) {
         self.told(dir, at, Some(from), Some(to));
-        self.renames.push(at);
+        self.renames += 1;
+        self.last_rename = at;
     }
 
     /// How often a directory has been renamed: names are the same as long as this is.
     pub(super) fn epoch(&self) -> u32 {
-        self.renames.len() as u32
+        self.renames
     }
 
-    /// When directories were renamed after `from`, up to `to`.
-    pub(super) fn renames(&self, from: u64, to: u64) -> &[u64] {
-        let start = self.renames.partition_point(|at| *at <= from);
-        let end = self.renames.partition_point(|at| *at <= to);
-        &self.renames[start..end.max(start)]
+    /// When a directory got another path after `from`, up to `to`: by a rename of its own, or of
+    /// one above it.
+    pub(super) fn moves(&self, dir: Dir, from: u64, to: u64) -> Vec<u64> {
+        /// Of one that never rests, these are enough.
+        const MOST: usize = 32;
+        let mut moments = Vec::new();
+        if self.last_rename <= from {
+            return moments;
+        }
+        let mut at = from;
+        while moments.len() < MOST {
+            // The next change of any on the way up as it is now.
+            let mut next = u64::MAX;
+            let mut node = &self.nodes[dir.0 as usize];
+            for _ in 0..DEEPEST {
+                let later = &node.told[node.told.partition_point(|told| told.at <= at)..];
+                next = later.first().map_or(next, |told| next.min(told.at));
+                let Some(link) = node.link(at).filter(|_| node.base.is_none()) else { break };
+                node = &self.nodes[link.parent.0 as usize];
+            }
+            if next > to {
+                break;
+            }
+            moments.push(next);
+            at = next;
+        }
+        moments
     }
 
     /// Whether a mount begins at this file or directory.

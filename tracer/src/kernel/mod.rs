@@ -67,6 +67,8 @@ impl State {
 pub(crate) struct Watch {
     groups: Groups,
     state: State,
+    /// When it was set.
+    since: u64,
 }
 
 /// A thread that reads events.
@@ -100,6 +102,7 @@ impl Watch {
     /// # Errors
     /// [`Error::Forbidden`] where the kernel refuses fanotify, or opening files by their handles.
     pub(crate) fn set() -> Result<Watch, Error> {
+        let since = perf::now();
         let groups = Groups::new().map_err(refusal)?;
         let mounts = std::fs::read(OWN_MOUNTS).map_err(system(OWN_MOUNTS))?;
         let mut state = State::default();
@@ -109,12 +112,19 @@ impl Watch {
             what: format!("files can't be opened by their handles ({source})"),
             remedy: "CAP_DAC_READ_SEARCH".into(),
         })?;
-        Ok(Watch { groups, state })
+        Ok(Watch { groups, state, since })
     }
 
     /// File systems that can't be watched.
     pub(crate) fn blind(&self) -> &[Blind] {
         &self.state.blind
+    }
+
+    /// Tells of each thing that was done to a name only who did it first. Without this, of each
+    /// process that did it.
+    pub(crate) fn names_only(mut self) -> Watch {
+        self.state.eye.names_only();
+        self
     }
 
     /// Begins to read, for a tree whose root is known.
@@ -129,7 +139,7 @@ impl Watch {
             state: Arc::clone(&state),
             tree,
             waiting: VecDeque::new(),
-            emptied: 0,
+            emptied: self.since,
             buffer: vec![0; BUFFER],
             failed: None,
         };

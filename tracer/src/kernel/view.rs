@@ -96,6 +96,8 @@ pub(crate) struct View {
     pub(crate) blind: Vec<Blind>,
     /// The mount table by which places get names.
     pub(crate) mounts: Vec<Mount>,
+    /// The types of file systems, by device, wherever they are mounted.
+    pub(crate) kinds: FxHashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl View {
@@ -113,7 +115,7 @@ impl View {
         if !names.is_empty() {
             return names;
         }
-        let kind = self.mounts.iter().find(same).map_or(&b"?"[..], |mount| &mount.kind);
+        let kind = self.kinds.get(&place.device).map_or(&b"?"[..], Vec::as_slice);
         vec![[b"[", kind, b" ", &place.device[..], b"]", &place.path].concat()]
     }
 }
@@ -130,7 +132,8 @@ enum Spot {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
-    member: u32,
+    /// None when it does not matter.
+    member: Option<u32>,
     act: Act,
     spot: Spot,
     other: Option<Spot>,
@@ -201,6 +204,8 @@ pub(super) struct Eye {
     dirs: Dirs,
     names: FxHashMap<Box<[u8]>, u32>,
     seen: FxHashSet<Key>,
+    /// Who did something first is enough.
+    names_only: bool,
     list: Vec<Seen>,
     order: u64,
     gaps: Vec<String>,
@@ -217,6 +222,10 @@ impl Eye {
                 self.dirs.put_base(number, handle, &shown.root);
             }
         }
+    }
+
+    pub(super) fn names_only(&mut self) {
+        self.names_only = true;
     }
 
     /// Something may have been missed.
@@ -436,7 +445,8 @@ impl Eye {
         loose: bool,
         who: Who,
     ) {
-        let key = Key { member: who.member, act, spot, other, epoch: self.dirs.epoch() };
+        let member = (!self.names_only).then_some(who.member);
+        let key = Key { member, act, spot, other, epoch: self.dirs.epoch() };
         if self.seen.insert(key) {
             self.list.push(Seen { key, dir, loose, who });
         }
@@ -531,8 +541,12 @@ impl Eye {
                 continue;
             };
             let mut also = Vec::new();
-            for &at in self.dirs.renames(who.order, who.until) {
-                also.extend(place(key.spot, at).filter(|at| *at != found && !also.contains(at)));
+            if let Spot::Named(dir, _) = key.spot {
+                for at in self.dirs.moves(dir, who.order, who.until) {
+                    also.extend(
+                        place(key.spot, at).filter(|at| *at != found && !also.contains(at)),
+                    );
+                }
             }
             let other = key.other.and_then(|other| place(other, who.order));
             let mut loose = *loose;
@@ -547,7 +561,7 @@ impl Eye {
             sights.push(Sight {
                 act: key.act,
                 dir: *dir,
-                member: key.member,
+                member: who.member,
                 pid: who.pid,
                 place: found,
                 also,
@@ -561,6 +575,8 @@ impl Eye {
         if lost > 0 {
             gaps.push(format!("the directories of {lost} events could not be found any more"));
         }
-        View { sights, gaps, blind, mounts }
+        let kind = |mount: &Mount| (mount.device.clone(), mount.kind.clone());
+        let kinds = all.mounts.values().map(kind).collect();
+        View { sights, gaps, blind, mounts, kinds }
     }
 }

@@ -17,6 +17,15 @@ struct Raw {
     handle: [u8; MOST_HANDLE],
 }
 
+/// `struct mount_attr` of mount_setattr(2).
+#[repr(C)]
+struct MountAttr {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    userns: u64,
+}
+
 /// What identifies a file within its file system, as long as that is mounted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Handle {
@@ -156,7 +165,21 @@ pub(crate) fn copy_mount(path: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let fd = unsafe { libc::syscall(libc::SYS_open_tree, path.as_raw_fd(), c"".as_ptr(), flags) };
     check(fd)?;
     // SAFETY: the kernel has just given this descriptor to us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    let copy = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    // What is mounted on the one from now on is not to be mounted on the other too.
+    let private = MountAttr { set: 0, clear: 0, propagation: libc::MS_PRIVATE, userns: 0 };
+    // SAFETY: as above; the attributes are live, laid out as the kernel's, and their size is given.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            copy.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            &raw const private,
+            size_of::<MountAttr>(),
+        )
+    })?;
+    Ok(copy)
 }
 
 /// Waits until the descriptor has something to read or its other end is closed, or the time has

@@ -90,7 +90,7 @@ impl Summoned {
     pub(crate) fn follow(self, root: i32) -> Result<Witness, Error> {
         let Summoned { watch, mut tree, since } = self;
         tree.root(root, since);
-        let watcher = watch.follow(tree);
+        let watcher = watch.names_only().follow(tree);
         Ok(Witness(watcher.inspect_err(|_| process::kill(root, libc::SIGKILL))?))
     }
 }

@@ -33,16 +33,20 @@ pub(super) fn program(name: &str) -> PathBuf {
     made
 }
 
-/// Runs a program under a watch; none when the kernel refuses it, as it must without privilege.
-pub(super) fn watch(command: &mut Command) -> Option<(View, Family)> {
-    let started = Watch::set().and_then(|watch| Ok((watch, Tree::start(&Also::default())?)));
-    let (watch, mut tree) = match started {
-        Ok(started) => started,
+/// A watch and a tree without a root; none when the kernel refuses it, as it must without privilege.
+pub(super) fn start() -> Option<(Watch, Tree)> {
+    match Watch::set().and_then(|watch| Ok((watch, Tree::start(&Also::default())?))) {
+        Ok(started) => Some(started),
         Err(error) => {
             assert!(!is_privileged(), "{error}");
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// Runs a program under a watch; none when the kernel refuses it, as it must without privilege.
+pub(super) fn watch(command: &mut Command) -> Option<(View, Family)> {
+    let (watch, mut tree) = start()?;
     let since = perf::now();
     let mut child = command.spawn().expect("a program starts");
     tree.root(child.id() as i32, since);

@@ -1,7 +1,8 @@
 //! Mounts: one file under several names, file systems in memory, overlays.
 
-use super::harness::{Run, exactly, facts};
+use super::harness::{self, Run, exactly, facts};
 use nix::sched::{CloneFlags, unshare};
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
 
@@ -83,6 +84,57 @@ fn a_mounted_file_system_can_be_unmounted() {
         let view = run.ops(&["mkdir :t/d/e 0700", "umount2 :t 0", "mkdir :t/after 0700"]);
         exactly(view, run.path(), &["Create t/d/e/", "Create t/after/"]);
     });
+}
+
+#[test]
+fn what_is_mounted_on_a_shared_mount_can_be_unmounted() {
+    let script = "mkdir s; mount -t tmpfs none s; mount --make-shared s; mkdir s/t";
+    mounted(script, |run| {
+        let calls = ["mount :none :s/t :tmpfs 0 0", "umount2 :s/t 0", "rmdir :s/t"];
+        exactly(run.ops(&calls), run.path(), &["Delete s/t/"]);
+    });
+}
+
+#[test]
+fn a_file_system_that_is_mounted_meanwhile_is_watched_when_it_is_told_of() {
+    if !super::is_privileged() {
+        return;
+    }
+    let run = Run::new();
+    std::fs::create_dir(run.path().join("t")).expect("mkdir");
+    // In a namespace of its own, and in two steps: it asks for the second by a line.
+    let script = "mount --make-rprivate /; mount -t tmpfs none t; echo; read go; \
+                  mkdir t/d; echo x > t/d/f; umount t";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-ec", script]).current_dir(run.path());
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let (watch, mut tree) = harness::start().expect("as privileged");
+    let since = super::super::perf::now();
+    let mut child = command.spawn().expect("unshare");
+    tree.root(child.id() as i32, since);
+    let watcher = watch.follow(tree).expect("a thread");
+    let mut ready = [0];
+    child.stdout.take().expect("a pipe").read_exact(&mut ready).expect("a line");
+    watcher.remounted(child.id() as i32);
+    child.stdin.take().expect("a pipe").write_all(b"go\n").expect("it reads");
+    assert!(child.wait().expect("it ends").success());
+    let (view, _) = watcher.finish();
+    assert_eq!(view.gaps, Vec::<String>::new());
+    // It shows nowhere in our view: its names are those that the other backend has for it.
+    let mut found: Vec<_> = view
+        .sights
+        .iter()
+        .flat_map(|sight| view.names(&sight.place).into_iter().map(|name| (sight.act, name)))
+        .filter(|(_, name)| name.starts_with(b"[tmpfs "))
+        .map(|(act, name)| {
+            let name = String::from_utf8_lossy(&name).into_owned();
+            format!("{act:?} {}", name.split_once(']').expect("a bracket").1)
+        })
+        .collect();
+    found.sort();
+    let expected = ["CloseWrite /d/f", "Create /d", "Create /d/f", "Modify /d/f", "Open /d/f"]
+        .map(String::from);
+    assert_eq!(found, expected);
 }
 
 const LAYERS: &str = "mkdir l; mount -t tmpfs none l; cd l; mkdir lower upper work ../m; \
