@@ -7,7 +7,6 @@ use crate::exit::Status;
 use crate::printer::{DIM, ERROR, GOOD, Printer, STRONG, WARNING};
 use airtight_recording::{Completeness, Event, Sink};
 use airtight_tracer as tracer;
-use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -104,8 +103,12 @@ struct Facts {
     status: Option<String>,
     /// Why `true` could not be traced, and what helps.
     trace: Option<(String, String)>,
-    /// Why fanotify can't be had.
-    fanotify: Option<String>,
+    /// Why the kernel's own view can't be had, and what helps.
+    no_view: Option<(String, String)>,
+    /// File systems that it does not show, or not in full.
+    blind: Vec<String>,
+    /// Why opens can't be guarded in the kernel.
+    no_guard: Option<String>,
     /// What tells that this is a container.
     container: Option<String>,
 }
@@ -117,6 +120,11 @@ impl Facts {
         let text = |part: Option<&std::ffi::OsStr>| {
             part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default()
         };
+        let (blind, no_view) = match tracer::kernel::ability() {
+            Ok(blind) => (blind, None),
+            Err(tracer::Error::Forbidden { what, remedy }) => (Vec::new(), Some((what, remedy))),
+            Err(error) => (Vec::new(), Some((error.to_string(), "see above".to_owned()))),
+        };
         Facts {
             kernel: text(name.as_ref().map(|name| name.release())),
             machine: text(name.as_ref().map(|name| name.machine())),
@@ -124,12 +132,9 @@ impl Facts {
             seccomp_actions: line("/proc/sys/kernel/seccomp/actions_avail"),
             status: line("/proc/self/status"),
             trace: try_to_trace(),
-            fanotify: Fanotify::init(
-                InitFlags::FAN_CLASS_NOTIF | InitFlags::FAN_CLOEXEC,
-                EventFFlags::O_RDONLY | EventFFlags::O_CLOEXEC,
-            )
-            .err()
-            .map(|errno| errno.desc().to_lowercase()),
+            no_view,
+            blind,
+            no_guard: tracer::guard_ability().err(),
             container: ["/run/.containerenv", "/.dockerenv"]
                 .into_iter()
                 .find(|path| Path::new(path).exists())
@@ -163,7 +168,9 @@ impl Facts {
             self.seccomp(),
             self.traced(),
             self.privileges(),
-            self.fanotify(),
+            self.witness(),
+            self.recorder(),
+            self.guard(),
             self.container(),
         ]
     }
@@ -320,15 +327,57 @@ impl Facts {
         }
     }
 
-    fn fanotify(&self) -> Check {
-        match &self.fanotify {
-            None => Check::ok("fanotify", "may be used"),
-            Some(why) => Check::bad(
-                "fanotify",
+    fn witness(&self) -> Check {
+        const NAME: &str = "witness";
+        match (&self.no_view, self.blind.as_slice()) {
+            (None, []) => {
+                Check::ok(NAME, "fanotify shows every file system (`--witness fanotify`)")
+            }
+            (None, blind) => Check::bad(
+                NAME,
+                State::Degraded,
+                format!("fanotify does not show all: {}", blind.join("; ")),
+                "there ptrace alone tells what happened",
+                "keep workspace and tools on file systems that fanotify shows (ext4, xfs, tmpfs)",
+            ),
+            (Some((why, remedy)), _) => Check::bad(
+                NAME,
                 State::Degraded,
                 why,
-                "no witness beside ptrace; what ptrace can't see makes a recording incomplete",
-                "run as root with CAP_SYS_ADMIN; ptrace alone is enough for ordinary builds",
+                "nobody is asked beside ptrace, also not by `audit`; what ptrace can't see makes a \
+                 recording incomplete",
+                format!("{remedy}; ptrace alone is enough for ordinary builds"),
+            ),
+        }
+    }
+
+    fn recorder(&self) -> Check {
+        const NAME: &str = "recorder";
+        match &self.no_view {
+            None => {
+                Check::ok(NAME, "fanotify can record what can't be traced (`--backend fanotify`)")
+            }
+            Some((why, remedy)) => Check::bad(
+                NAME,
+                State::Degraded,
+                why,
+                "what can't be traced by ptrace can't be recorded at all",
+                remedy.clone(),
+            ),
+        }
+    }
+
+    fn guard(&self) -> Check {
+        const NAME: &str = "guard";
+        match &self.no_guard {
+            None => Check::ok(NAME, "the kernel can deny undeclared opens (`--guard`)"),
+            Some(why) => Check::bad(
+                NAME,
+                State::Degraded,
+                why,
+                "only the reactions `deny`, `hide` and `kill` refuse anything, at calls that \
+                 ptrace sees",
+                tracer::GUARD_REMEDY,
             ),
         }
     }
@@ -477,7 +526,19 @@ mod tests {
             (Facts { status: Some(status.into()), ..sound() }, "tracer", State::Degraded),
             (Facts { status: Some(status.into()), ..sound() }, "container", State::Degraded),
             (user, "set-uid", State::Degraded),
-            (facts(|f| f.fanotify = Some("no".into())), "fanotify", State::Degraded),
+            (
+                facts(|f| f.no_view = Some(("refused".into(), "CAP_SYS_ADMIN".into()))),
+                "witness",
+                State::Degraded,
+            ),
+            (
+                facts(|f| f.no_view = Some(("refused".into(), "CAP_SYS_ADMIN".into()))),
+                "recorder",
+                State::Degraded,
+            ),
+            (facts(|f| f.blind = vec!["/mnt (fuse)".into()]), "witness", State::Degraded),
+            (facts(|f| f.blind = vec!["/mnt (fuse)".into()]), "recorder", State::Ok),
+            (facts(|f| f.no_guard = Some("no".into())), "guard", State::Degraded),
             (facts(|f| f.container = Some("/.dockerenv".into())), "container", State::Ok),
         ] {
             assert_eq!(state(&facts, name), expected, "{name} of {facts:?}");

@@ -289,8 +289,9 @@ impl Reader {
 /// # Errors
 /// [`Error::Forbidden`] with what is refused, and what can be done about it.
 pub fn ability() -> Result<Vec<String>, Error> {
-    Tree::start(&Also::default())?;
+    // What needs more privilege is asked for first.
     let blind = Watch::set()?.state.blind;
+    Tree::start(&Also::default())?;
     Ok(blind.iter().map(Blind::to_string).collect())
 }
 
