@@ -244,40 +244,46 @@ impl FileSystems {
         mounts: &[Mount],
         root: &[u8],
     ) -> (Option<u32>, Option<String>) {
-        let (mut shown, mut worst) = (Vec::<(OwnedFd, Shown)>::new(), None);
+        let (mut found, mut worst) = (Vec::<Found>::new(), None);
         for mount in mounts {
+            if found.iter().any(|old| below(&mount.root, &old.root).is_some()) {
+                continue;
+            }
             // One that lies under another mount is reached by no name either.
-            match show(mount, root) {
-                Ok(found) => shown.extend(found.filter(|(_, new)| {
-                    !shown.iter().any(|(_, old)| below(&new.root, &old.root).is_some())
-                })),
+            match find(mount, root) {
+                Ok(new) => found.extend(new),
                 Err(error) => worst = Some(error.to_string()),
             }
         }
-        let Some((file, _)) = shown.first() else { return (None, worst) };
-        let mut why = None;
-        match fanotify::fs_id(file.as_fd()) {
-            Ok(id) if self.by_id.contains_key(&id) => {
-                why = Some("it has the same identity as another file system".to_owned());
-            }
-            Ok(id) => match mark(&groups.named, EVENTS, file) {
-                Ok(()) => drop(self.by_id.insert(id, self.list.len() as u32)),
-                Err(error) => why = Some(error.to_string()),
-            },
-            Err(error) => why = Some(error.to_string()),
-        }
-        if why.is_some()
-            && let Err(error) = mark(&groups.opened, OPENS, file)
-        {
-            return (None, Some(error.to_string()));
-        }
+        let Some(first) = found.first() else { return (None, worst) };
         let number = self.list.len() as u32;
-        let is_file = |(file, _): &(OwnedFd, Shown)| !is_directory(file);
-        let has_file = shown.iter().any(is_file);
+        let id = fanotify::fs_id(first.path.as_fd());
+        let named = match id {
+            // Its daemon might not answer, and it gives no handles anyway.
+            _ if is_fuse(&mounts[0]) => Err("its files have no handles".to_owned()),
+            Ok(id) if self.by_id.contains_key(&id) => {
+                Err("it has the same identity as another file system".to_owned())
+            }
+            Ok(id) => mark(&groups.named, EVENTS, first).map(|()| id).map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let why = match named {
+            Ok(id) => {
+                self.by_id.insert(id, number);
+                None
+            }
+            Err(why) => match mark(&groups.opened, OPENS, first) {
+                Ok(()) => Some(why),
+                Err(error) => return (None, Some(error.to_string())),
+            },
+        };
+        let has_file = found.iter().any(|found| found.is_file);
+        // Handles are of use where events have some.
+        let shown = |found| if why.is_none() { show(found) } else { None };
+        let shown = found.into_iter().filter_map(shown).collect();
         let device = mounts[0].device.clone();
         self.by_device.insert(device.clone(), number);
-        let mounts = shown.into_iter().map(|(_, shown)| shown).collect();
-        self.list.push(FileSystem { device, mounts, has_file });
+        self.list.push(FileSystem { device, mounts: shown, has_file });
         (Some(number), why)
     }
 
@@ -350,25 +356,22 @@ fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn mark(group: &Group, events: u64, file: &OwnedFd) -> io::Result<()> {
-    let add = libc::FAN_MARK_ADD | libc::FAN_MARK_FILESYSTEM;
-    // Without FAN_ONDIR: of what is no directory.
-    group.mark(add | libc::FAN_MARK_IGNORE_SURV, libc::FAN_ACCESS, file.as_fd())?;
-    group.mark(add, events, file.as_fd())
+fn is_fuse(mount: &Mount) -> bool {
+    mount.kind.starts_with(b"fuse")
 }
 
-fn is_directory(file: &OwnedFd) -> bool {
-    files::stat(file.as_raw_fd(), c"", false)
-        .is_ok_and(|s| s.st_mode & libc::S_IFMT == libc::S_IFDIR)
+/// What a mount shows, found by its name.
+struct Found {
+    /// O_PATH.
+    path: OwnedFd,
+    name: CString,
+    mount: u64,
+    root: Vec<u8>,
+    is_file: bool,
 }
 
-fn open(name: &CStr) -> io::Result<OwnedFd> {
-    files::open(files::CWD, name, libc::O_RDONLY | libc::O_NONBLOCK)
-}
-
-/// Opens what a mount shows. None when another mount lies over it, or it is no file that can be
-/// opened for this.
-fn show(mount: &Mount, root: &[u8]) -> io::Result<Option<(OwnedFd, Shown)>> {
+/// None when another mount lies over it, or it is no file that can be opened for its handles.
+fn find(mount: &Mount, root: &[u8]) -> io::Result<Option<Found>> {
     let name = CString::new([root, &mount.point].concat())?;
     let path = match files::open_path(files::CWD, &name, false) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
@@ -377,22 +380,45 @@ fn show(mount: &Mount, root: &[u8]) -> io::Result<Option<(OwnedFd, Shown)>> {
     if files::mount_id(&path)? != mount.id {
         return Ok(None);
     }
-    let kind = files::stat(path.as_raw_fd(), c"", false)?.st_mode & libc::S_IFMT;
+    let kind = match is_fuse(mount) {
+        true => libc::S_IFDIR,
+        false => files::stat(path.as_raw_fd(), c"", false)?.st_mode & libc::S_IFMT,
+    };
     if kind != libc::S_IFDIR && kind != libc::S_IFREG {
         return Ok(None);
     }
-    let by_number = |fd: &OwnedFd| CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd()));
-    let file = open(&by_number(&path)?)?;
-    let handle = fanotify::handle_of(file.as_fd(), c"").ok();
-    let (kept, point) = match fanotify::copy_mount(path.as_fd()) {
+    let is_file = kind == libc::S_IFREG;
+    Ok(Some(Found { path, name, mount: mount.id, root: mount.root.clone(), is_file }))
+}
+
+fn by_number(fd: &OwnedFd) -> io::Result<CString> {
+    Ok(CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd()))?)
+}
+
+fn mark(group: &Group, events: u64, found: &Found) -> io::Result<()> {
+    let (add, name) = (libc::FAN_MARK_ADD | libc::FAN_MARK_FILESYSTEM, by_number(&found.path)?);
+    // Without FAN_ONDIR: of what is no directory.
+    group.mark(add | libc::FAN_MARK_IGNORE_SURV, libc::FAN_ACCESS, &name)?;
+    group.mark(add, events, &name)
+}
+
+fn open(name: &CStr) -> io::Result<OwnedFd> {
+    files::open(files::CWD, name, libc::O_RDONLY | libc::O_NONBLOCK)
+}
+
+/// Opens what was found, for its handles.
+fn show(found: Found) -> Option<Shown> {
+    let Found { path, name, mount, root, .. } = found;
+    let handle = fanotify::handle_of(path.as_fd(), c"").ok();
+    let copy = fanotify::copy_mount(path.as_fd()).and_then(|copy| open(&by_number(&copy)?));
+    let (file, point) = match copy {
         Ok(copy) => {
-            let copy = open(&by_number(&copy)?)?;
-            let point = path_of(&copy)?;
+            let point = path_of(&copy).ok()?;
             (Kept::Copy(copy), point)
         }
-        Err(_) => (Kept::Name(name, mount.id), path_of(&file)?),
+        Err(_) => (Kept::Name(name, mount), path_of(&path).ok()?),
     };
-    Ok(Some((file, Shown { file: kept, point, root: mount.root.clone(), handle })))
+    Some(Shown { file, point, root, handle })
 }
 
 #[cfg(test)]

@@ -56,14 +56,15 @@ impl Group {
         Ok(Group(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// fanotify_mark(2) on the file system, mount or file that `fd` is of; `flags` say which.
+    /// fanotify_mark(2) on the file system, mount or file that a name leads to; `flags` say which.
     ///
     /// # Errors
     /// EXDEV, EOPNOTSUPP and ENODEV where a file system can't be marked, ENOSPC at a limit.
-    pub(crate) fn mark(&self, flags: u32, mask: u64, fd: BorrowedFd<'_>) -> io::Result<()> {
-        let (group, fd) = (self.0.as_raw_fd(), fd.as_raw_fd());
-        // SAFETY: the path may be null; the mark is then set on the descriptor.
-        check(i64::from(unsafe { libc::fanotify_mark(group, flags, mask, fd, std::ptr::null()) }))?;
+    pub(crate) fn mark(&self, flags: u32, mask: u64, name: &CStr) -> io::Result<()> {
+        // SAFETY: the name is NUL-terminated.
+        check(i64::from(unsafe {
+            libc::fanotify_mark(self.0.as_raw_fd(), flags, mask, libc::AT_FDCWD, name.as_ptr())
+        }))?;
         Ok(())
     }
 
