@@ -108,7 +108,6 @@ class Search:
     """The searches of one build."""
 
     def __init__(self):
-        self._client = None
         self.connections = settings.connections()
         self.hits = 0
         self.misses = {}
@@ -119,7 +118,7 @@ class Search:
         executor = task.targets[0].get_executor()
         if not _keepable(executor):
             return False
-        client = service.client()
+        client = service.searches()
         if client is None:
             return False
         try:
@@ -147,7 +146,7 @@ class Search:
 
     def restore(self, hit, done):
         """Has the files of a hit written; `done` gets the answer."""
-        service.client().send("restore", {"token": hit["token"]}, done)
+        service.searches().send("restore", {"token": hit["token"]}, done)
 
     def forget(self, pending):
         """Gives back a result that is not wanted any more."""
@@ -156,7 +155,7 @@ class Search:
         except (daemon.Failure, daemon.Gone, TimeoutError):
             return
         if hit is not None:
-            service.client().send("abort", {"token": hit["token"]})
+            service.searches().send("abort", {"token": hit["token"]})
 
     def restored(self, task, hit, pending):
         """Whether the files of a hit are in place; then SCons is told so, and others see what the

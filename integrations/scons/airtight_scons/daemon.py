@@ -158,7 +158,10 @@ class Client:
 
 
 class Daemon:
-    """An `airtight serve` of our own, which ends when this process does."""
+    """An `airtight serve` of our own, which ends when this process does.
+
+    `client` is for what has to be finished, `searches` for requests that may be left unanswered:
+    at the end nobody waits for a remote that is slow to say what it has."""
 
     def __init__(self, program, directory, arguments=(), environment=None):
         """Starts it in `directory`, whose settings it has. Raises Gone."""
@@ -191,6 +194,7 @@ class Daemon:
                 raise Gone("it ended with %s" % self._process.wait())
             ready = json.loads(line.decode("utf-8"))
             self.client = Client(ready["socket"])
+            self.searches = Client(ready["socket"])
             self.hello = self.client.ask("hello", {"protocol": PROTOCOL}, START)["hello"]
         except BaseException:
             self._process.kill()
@@ -200,19 +204,22 @@ class Daemon:
     def close(self, timeout=None):
         """Lets it finish what it publishes, for at most `timeout` seconds, then ends it. Gives
         whether all was finished."""
+        self.searches.close(0)
         ended = self.client.close(timeout)
         try:
             self._process.stdin.close()
         except OSError:
             pass
-        if not ended:
-            self._process.terminate()
         self._process.stdout.close()
-        try:
-            self._process.wait(1)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        # By itself it ends now, once it has answered; told so again, at once.
+        for end in (None, self._process.terminate, self._process.terminate, self._process.kill):
+            if end is not None:
+                end()
+            try:
+                self._process.wait(0.3)
+                break
+            except subprocess.TimeoutExpired:
+                pass
         return ended
 
 

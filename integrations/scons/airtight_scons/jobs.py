@@ -202,6 +202,9 @@ class Coordinator:
     def _fill(self):
         """Begins as much as there are slots for."""
         while self._waiting and self._busy < self._slots and not self._stopped():
+            if self._slots == 1 and self._earlier(self._waiting[0].number):
+                # One by one is in order.
+                return
             work = heapq.heappop(self._waiting)
             if not self._prepare(work):
                 continue
@@ -215,6 +218,10 @@ class Coordinator:
             self._jobs.put(work)
             if len(self._workers) < self._busy:
                 self._hire()
+
+    def _earlier(self, number):
+        """Whether something that came before is still looked for."""
+        return min(self._searching, default=number) < number
 
     def _hire(self):
         """One more thread, of the size that SCons gives to its own."""

@@ -41,6 +41,11 @@ def client():
         return _daemon.client if _daemon is not None else None
 
 
+def searches():
+    """The connection for requests that nobody waits for at the end; None as of client()."""
+    return _daemon.searches if client() is not None else None
+
+
 def untraceable():
     """Why commands can't be traced here; None if they can, or that is not known."""
     return _daemon.hello.get("untraceable") if _daemon is not None else None
@@ -85,8 +90,8 @@ def hurry():
 
 
 def _close():
-    if not _daemon.close(_patience):
-        messages.once("not all results were published within %d s" % _patience)
+    if not _daemon.close(_patience) and _patience == PATIENCE:
+        messages.once("not all results were published within %d s" % PATIENCE)
 
 
 def _top():
