@@ -12,6 +12,7 @@ mod harness;
 mod denied;
 mod killed;
 mod mounts;
+mod same;
 
 use harness::run::Ran;
 use harness::{Ended, Launch, World, is_root, program};
@@ -26,11 +27,16 @@ fn world(setup: &str) -> World {
 /// `airtight run --guard` with these flags and this command; the first word of the command may be a
 /// program of tests/programs, which is declared.
 fn launch(world: &World, flags: &[&str], command: &[&str]) -> Launch {
+    action(world, &[&["--guard"], flags].concat(), command)
+}
+
+/// The same without the guard.
+fn action(world: &World, flags: &[&str], command: &[&str]) -> Launch {
     let own = |word: &str| !word.contains('/') && word != "sh";
     let words = command.iter().map(|word| world.fill(word));
     let mut command: Vec<String> = words.collect();
     let mut argv = vec![env!("CARGO_BIN_EXE_airtight").to_owned()];
-    argv.extend(["run", "--guard", "--no-cache", "--workspace"].map(str::to_owned));
+    argv.extend(["run", "--no-cache", "--workspace"].map(str::to_owned));
     argv.push(world.fill("$T"));
     if command.first().is_some_and(|first| own(first)) {
         command[0] = program(&command[0]).to_str().expect("a UTF-8 path").to_owned();

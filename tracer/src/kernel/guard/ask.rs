@@ -40,7 +40,7 @@ impl Hints {
         self.0.remove(&tgid);
     }
 
-    fn find(&self, tgid: i32, path: &[u8]) -> Option<&Hint> {
+    pub(super) fn find(&self, tgid: i32, path: &[u8]) -> Option<&Hint> {
         let list = self.0.get(&tgid)?;
         list.iter().map(|(_, hint)| hint).find(|hint| hint.path == path)
     }

@@ -392,3 +392,6 @@ pub fn guard_ability() -> Result<(), String> {
     crate::sys::spawn::may_live_apart()
         .map_err(|error| format!("a mount namespace of its own can't be had: {error}"))
 }
+
+#[cfg(test)]
+mod tests;
