@@ -281,7 +281,7 @@ fn states_are_what_is_there() -> Result<()> {
         ("include/l.h", Need::Content, content),
         ("include", Need::Type, State::Type("d")),
         ("include", Need::Content, State::Type("d")),
-        ("include", Need::Members, State::Members(Digest::of(b"b.h\0l.h\0"))),
+        ("include", Need::Members, State::Members(Digest::of(b"b.h\0fl.h\0l"))),
         ("none", Need::Absent, State::Absent),
         ("none", Need::Content, State::Absent),
         ("include/b.h/x", Need::Absent, State::Absent),

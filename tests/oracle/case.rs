@@ -35,6 +35,9 @@ pub(crate) struct Case<'a> {
     /// Files that would change the result if they were there: name, and the shell script that
     /// makes them.
     pub(crate) appearing: &'a [(&'a str, &'a str)],
+    /// What would change the result if it were something else: name, and the shell script that
+    /// makes that once the name is free.
+    pub(crate) replaced: &'a [(&'a str, &'a str)],
 }
 
 impl<'a> Case<'a> {
@@ -53,6 +56,7 @@ impl<'a> Case<'a> {
         keyed: &[],
         here: "",
         appearing: &[],
+        replaced: &[],
     };
 
     /// Every variable of the action, sorted.

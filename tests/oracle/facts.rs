@@ -124,6 +124,15 @@ impl<'a> Bench<'a> {
         Ran { end, found: Vec::new(), counters, outcome }
     }
 
+    /// Does something while a name is free, and puts back what was there.
+    fn while_aside(&self, name: &str, work: impl FnOnce()) {
+        let path = self.site.path(name.trim_end_matches('/'));
+        let aside = self.site.root().join("aside");
+        fs::rename(&path, &aside).expect(name);
+        work();
+        fs::rename(&aside, &path).expect(name);
+    }
+
     /// The action in the oracle, with these files of the workspace.
     pub(crate) fn execute(&self, oracle: &Oracle, inputs: &[&str]) -> Outcome {
         let here = self.site.path("");
@@ -174,16 +183,25 @@ pub(crate) fn hold(case: &Case<'_>) {
     for (name, reason) in case.keyed {
         let other = bench.execute(&oracle, &without(&everything, name));
         assert_ne!(&other, made, "{name} counts: {reason}");
-        let (path, aside) = (bench.site.path(name), bench.site.root().join("aside"));
-        fs::rename(&path, &aside).expect(name);
-        let counters = bench.cached(case.inputs).counters;
-        assert_eq!(counters.hits(), 0, "without {name} it is another action: {reason}");
-        fs::rename(&aside, &path).expect(name);
+        bench.while_aside(name, || {
+            let counters = bench.cached(case.inputs).counters;
+            assert_eq!(counters.hits(), 0, "without {name} it is another action: {reason}");
+        });
+    }
+    for (name, script) in case.replaced {
+        bench.while_aside(name, || {
+            bench.shell(script);
+            another(case, &bench, &oracle, made, name);
+            bench.site.remove(name);
+        });
+        assert_eq!(bench.cached(case.inputs).known(), made, "{name} is as it was");
     }
     for (name, script) in case.appearing {
         bench.cached(case.inputs).known();
         bench.shell(script);
-        appeared(case, &bench, &oracle, made, name);
+        let executed = another(case, &bench, &oracle, made, name);
+        let declared = bench.judged(&[case.inputs, &[name]].concat());
+        assert_eq!(declared.clean(), &executed, "with {name} declared");
         bench.site.remove(name);
         assert_eq!(bench.cached(case.inputs).known(), made, "{name} is gone again");
     }
@@ -227,17 +245,23 @@ fn without_input(case: &Case<'_>, bench: &Bench<'_>, oracle: &Oracle, made: &Out
     assert_eq!(ran.counters.published, 0, "without {name}: {:?}", ran.counters);
 }
 
-/// A file is there that was not: the old result is not used, and the new one is the oracle's.
-fn appeared(case: &Case<'_>, bench: &Bench<'_>, oracle: &Oracle, made: &Outcome, name: &str) {
+/// Something is there that was not: the old result is not used, and a clean new one is the
+/// oracle's, which is returned.
+fn another(
+    case: &Case<'_>,
+    bench: &Bench<'_>,
+    oracle: &Oracle,
+    made: &Outcome,
+    name: &str,
+) -> Outcome {
     let undeclared = bench.cached(case.inputs);
     assert_eq!(undeclared.counters.hits(), 0, "{name} is there now");
     let executed = bench.execute(oracle, &[&case.everything()[..], &[name]].concat());
+    assert_ne!(&executed, made, "{name} counts");
     match undeclared.end.code {
-        // Its name counted and nothing else, so it need not be declared.
+        // Its name or type counted and nothing else, so it need not be declared.
         Some(0) => assert_eq!(undeclared.outcome, executed, "{name} is in a listed directory"),
         _ => assert_eq!(undeclared.counters.published, 0, "{name} is not declared"),
     }
-    assert_ne!(&executed, made, "{name} counts");
-    let declared = bench.judged(&[case.inputs, &[name]].concat());
-    assert_eq!(declared.clean(), &executed, "with {name} declared");
+    executed
 }

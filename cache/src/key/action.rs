@@ -334,7 +334,7 @@ impl Action {
 
 /// The first part of the salt. A new meaning of any byte of a key needs a new first line.
 fn salt(spec: &ActionSpec<'_>) -> String {
-    let mut salt = format!("airtight-key 1\npolicy {}\n", spec.policy);
+    let mut salt = format!("airtight-key 2\npolicy {}\n", spec.policy);
     for option in spec.unsafe_options {
         salt += &format!("unsafe {option}\n");
     }

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, DirEntry, Metadata};
+use std::fs::{self, DirEntry, FileType, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -27,7 +27,8 @@ pub enum State {
     Type(&'static str),
     /// The content of a file, and whether it may be executed.
     Content(Digest, bool),
-    /// The digest of the sorted names in a directory, each with a NUL behind it.
+    /// The digest of the sorted names in a directory, each with a NUL and the letter of its type
+    /// behind it.
     Members(Digest),
     /// The text of a symbolic link.
     Link(Vec<u8>),
@@ -195,20 +196,22 @@ impl<'a> Look<'a> {
     }
 }
 
-/// The names in a directory, without what the action makes there itself.
+/// The names in a directory, and of which type each is, as the kernel tells whoever lists it;
+/// without what the action makes there itself.
 pub(super) fn members(judge: &Judge<'_>, directory: &Path) -> io::Result<Digest> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         if !is_own(judge, &entry) {
-            names.push(entry.file_name());
+            names.push((entry.file_name(), letter(entry.file_type()?)));
         }
     }
     names.sort();
     let mut hasher = Hasher::new();
-    for name in names {
+    for (name, letter) in names {
         hasher.update(name.as_bytes());
         hasher.update(b"\0");
+        hasher.update(letter.as_bytes());
     }
     Ok(hasher.finish())
 }
@@ -229,13 +232,19 @@ fn executable(metadata: &Metadata) -> bool {
 /// What [`kind`] gives.
 const KINDS: [&str; 8] = ["d", "l", "fx", "f", "p", "s", "b", "c"];
 
-/// The letter of find(1) `-type`.
+/// The letter of find(1) `-type`, and `x` for a file that may be executed.
 fn kind(metadata: &Metadata) -> &'static str {
-    let kind = metadata.file_type();
+    match letter(metadata.file_type()) {
+        "f" if executable(metadata) => "fx",
+        letter => letter,
+    }
+}
+
+/// The letter of find(1) `-type`.
+fn letter(kind: FileType) -> &'static str {
     match () {
         () if kind.is_dir() => "d",
         () if kind.is_symlink() => "l",
-        () if kind.is_file() && executable(metadata) => "fx",
         () if kind.is_file() => "f",
         () if kind.is_fifo() => "p",
         () if kind.is_socket() => "s",

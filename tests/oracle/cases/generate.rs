@@ -481,3 +481,22 @@ pub(crate) fn time_zone() -> Case<'static> {
         ..Case::EMPTY
     }
 }
+
+/// Whoever lists a directory is told the type of each name with it.
+pub(crate) fn listed_types() -> Case<'static> {
+    const REASON: &str = "the names in a listed directory are in the key, and their types";
+    Case {
+        files: &[("src/a", "a\n"), ("edit.sed", "s/^/found /\n")],
+        before: "mkdir src/sub && ln -s a src/link",
+        run: "sh -c 'find src -type f | sed -f edit.sed > out'",
+        inputs: &["edit.sed"],
+        outputs: &["out"],
+        keyed: &[("src/a", REASON)],
+        replaced: &[
+            ("src/link", "touch src/link"),
+            ("src/a", "ln -s sub src/a"),
+            ("src/sub", "touch src/sub"),
+        ],
+        ..Case::EMPTY
+    }
+}
