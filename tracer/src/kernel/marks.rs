@@ -126,6 +126,32 @@ pub(super) struct FileSystem {
     pub(super) has_file: bool,
 }
 
+impl FileSystem {
+    /// Opens what was found, for its handles.
+    fn show(&mut self, found: Vec<Found>) {
+        if self.mounts.iter().any(|shown| matches!(shown.file, Kept::Copy(_))) {
+            return;
+        }
+        for Found { path, name, mount, root, .. } in found {
+            let same =
+                |s: &Shown| matches!(&s.file, Kept::Name(n, id) if (n, *id) == (&name, mount));
+            if self.mounts.iter().any(same) {
+                continue;
+            }
+            let handle = fanotify::handle_of(path.as_fd(), c"").ok();
+            let copy = fanotify::copy_mount(path.as_fd()).and_then(|copy| open(&by_number(&copy)?));
+            let (file, named) = match copy {
+                Ok(copy) => {
+                    let point = path_of(&copy);
+                    (Kept::Copy(copy), point)
+                }
+                Err(_) => (Kept::Name(name, mount), path_of(&path)),
+            };
+            self.mounts.extend(named.ok().map(|point| Shown { file, point, root, handle }));
+        }
+    }
+}
+
 /// The layers of an overlayfs, which have the same files under names of their own.
 pub(super) struct Layers {
     /// The number of the overlay.
@@ -141,8 +167,6 @@ pub(super) struct FileSystems {
     list: Vec<FileSystem>,
     by_id: FxHashMap<FsId, u32>,
     by_device: FxHashMap<Vec<u8>, u32>,
-    /// Devices that were looked at, with or without success.
-    seen: Vec<Vec<u8>>,
     /// All mounts that were met.
     pub(super) mounts: FxHashMap<u64, Mount>,
     pub(super) overlays: Vec<Layers>,
@@ -203,9 +227,11 @@ impl FileSystems {
         Some((*number, joined(&mount.root, below(path, &mount.point)?)))
     }
 
-    /// Watches every file system of a mount table that is not watched yet, and can hold files. The
-    /// table is that of a process whose root directory is `root`, empty for our own. Gives the
-    /// numbers of the new ones, and what can't be watched.
+    /// Watches every file system of a mount table that can hold files. One that was watched before
+    /// is marked again, for nothing tells whether it was unmounted meanwhile: numbers of devices and
+    /// mounts are used again at once. The table is that of a process whose root directory is
+    /// `root`, empty for our own. Gives the numbers of those that are new or shown in a new place,
+    /// and what can't be watched.
     pub(super) fn mark(
         &mut self,
         groups: &Groups,
@@ -215,7 +241,6 @@ impl FileSystems {
         let mut mounts = parse(table);
         mounts.retain(|mount| !OF_THE_KERNEL.contains(&&mount.kind[..]));
         self.mounts.extend(mounts.iter().map(|mount| (mount.id, mount.clone())));
-        mounts.retain(|mount| !self.seen.contains(&mount.device));
         // The shortest root first, and of those the first mount.
         mounts.sort_by_key(|mount| mount.root.len());
         let (mut new, mut blind) = (Vec::new(), Vec::new());
@@ -223,7 +248,6 @@ impl FileSystems {
             let device = first.device.clone();
             let (of_it, rest) = mounts.into_iter().partition(|mount| mount.device == device);
             mounts = rest;
-            self.seen.push(device);
             let (number, why) = self.mark_one(groups, &of_it, root);
             new.extend(number);
             if let Some(why) = why {
@@ -232,7 +256,9 @@ impl FileSystems {
             }
         }
         for &number in &new {
-            self.layers(number, root);
+            if !self.overlays.iter().any(|layers| layers.overlay == number) {
+                self.layers(number, root);
+            }
         }
         (new, blind)
     }
@@ -256,35 +282,41 @@ impl FileSystems {
             }
         }
         let Some(first) = found.first() else { return (None, worst) };
-        let number = self.list.len() as u32;
-        let id = fanotify::fs_id(first.path.as_fd());
-        let named = match id {
+        let device = mounts[0].device.clone();
+        let known = self.by_device.get(&device).copied();
+        let named = match fanotify::fs_id(first.path.as_fd()) {
             // Its daemon might not answer, and it gives no handles anyway.
             _ if is_fuse(&mounts[0]) => Err("its files have no handles".to_owned()),
-            Ok(id) if self.by_id.contains_key(&id) => {
+            Ok(id) if self.find(id).is_some_and(|other| self[other].device != device) => {
                 Err("it has the same identity as another file system".to_owned())
             }
             Ok(id) => mark(&groups.named, EVENTS, first).map(|()| id).map_err(|e| e.to_string()),
             Err(error) => Err(error.to_string()),
         };
-        let why = match named {
-            Ok(id) => {
-                self.by_id.insert(id, number);
-                None
-            }
+        let (number, why) = match named {
+            // The same device may be another file system by now.
+            Ok(id) => (self.find(id).filter(|other| known == Some(*other)), Ok(id)),
             Err(why) => match mark(&groups.opened, OPENS, first) {
-                Ok(()) => Some(why),
+                Ok(()) => (known.filter(|known| self[*known].mounts.is_empty()), Err(why)),
                 Err(error) => return (None, Some(error.to_string())),
             },
         };
-        let has_file = found.iter().any(|found| found.is_file);
-        // Handles are of use where events have some.
-        let shown = |found| if why.is_none() { show(found) } else { None };
-        let shown = found.into_iter().filter_map(shown).collect();
-        let device = mounts[0].device.clone();
-        self.by_device.insert(device.clone(), number);
-        self.list.push(FileSystem { device, mounts: shown, has_file });
-        (Some(number), why)
+        let number = number.unwrap_or_else(|| {
+            self.list.push(FileSystem { device: device.clone(), mounts: vec![], has_file: false });
+            self.list.len() as u32 - 1
+        });
+        self.by_device.insert(device, number);
+        let fs = &mut self.list[number as usize];
+        fs.has_file |= found.iter().any(|found| found.is_file);
+        match why {
+            // Handles are of use where events have some.
+            Ok(id) => {
+                fs.show(found);
+                self.by_id.insert(id, number);
+                (Some(number), None)
+            }
+            Err(why) => (Some(number), Some(why)),
+        }
     }
 
     /// Learns where the layers of a file system are, if it is an overlay.
@@ -404,21 +436,6 @@ fn mark(group: &Group, events: u64, found: &Found) -> io::Result<()> {
 
 fn open(name: &CStr) -> io::Result<OwnedFd> {
     files::open(files::CWD, name, libc::O_RDONLY | libc::O_NONBLOCK)
-}
-
-/// Opens what was found, for its handles.
-fn show(found: Found) -> Option<Shown> {
-    let Found { path, name, mount, root, .. } = found;
-    let handle = fanotify::handle_of(path.as_fd(), c"").ok();
-    let copy = fanotify::copy_mount(path.as_fd()).and_then(|copy| open(&by_number(&copy)?));
-    let (file, point) = match copy {
-        Ok(copy) => {
-            let point = path_of(&copy).ok()?;
-            (Kept::Copy(copy), point)
-        }
-        Err(_) => (Kept::Name(name, mount), path_of(&path).ok()?),
-    };
-    Some(Shown { file, point, root, handle })
 }
 
 #[cfg(test)]

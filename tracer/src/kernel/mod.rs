@@ -59,7 +59,11 @@ impl State {
         for number in new {
             self.eye.begin(&self.all, number);
         }
-        self.blind.extend(blind);
+        for blind in blind {
+            if !self.blind.contains(&blind) {
+                self.blind.push(blind);
+            }
+        }
     }
 }
 

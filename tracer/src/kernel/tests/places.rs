@@ -2,7 +2,7 @@
 
 use super::harness::{self, Run, exactly, facts};
 use nix::sched::{CloneFlags, unshare};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::Command;
 
@@ -95,32 +95,28 @@ fn what_is_mounted_on_a_shared_mount_can_be_unmounted() {
     });
 }
 
-#[test]
-fn a_file_system_that_is_mounted_meanwhile_is_watched_when_it_is_told_of() {
-    if !super::is_privileged() {
-        return;
-    }
-    let run = Run::new();
-    std::fs::create_dir(run.path().join("t")).expect("mkdir");
-    // In a namespace of its own, and in two steps: it asks for the second by a line.
-    let script = "mount --make-rprivate /; mount -t tmpfs none t; echo; read go; \
-                  mkdir t/d; echo x > t/d/f; umount t";
+/// What happens on file systems that show nowhere in our view, of a script that says by a line
+/// of output that it has mounted something, and then waits for a line.
+fn elsewhere(run: &Run, script: &str) -> Vec<String> {
     let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-ec", script]).current_dir(run.path());
+    command.args(["-m", "sh", "-ec", &format!("mount --make-rprivate /\n{script}")]);
+    command.current_dir(run.path());
     command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
     let (watch, mut tree) = harness::start().expect("as privileged");
     let since = super::super::perf::now();
     let mut child = command.spawn().expect("unshare");
     tree.root(child.id() as i32, since);
     let watcher = watch.follow(tree).expect("a thread");
-    let mut ready = [0];
-    child.stdout.take().expect("a pipe").read_exact(&mut ready).expect("a line");
-    watcher.remounted(child.id() as i32);
-    child.stdin.take().expect("a pipe").write_all(b"go\n").expect("it reads");
+    let mut go = child.stdin.take().expect("a pipe");
+    for line in BufReader::new(child.stdout.take().expect("a pipe")).lines() {
+        assert_eq!(line.expect("text"), "mounted");
+        watcher.remounted(child.id() as i32);
+        go.write_all(b"go\n").expect("it reads");
+    }
     assert!(child.wait().expect("it ends").success());
     let (view, _) = watcher.finish();
     assert_eq!(view.gaps, Vec::<String>::new());
-    // It shows nowhere in our view: its names are those that the other backend has for it.
+    // Their names are those that the other backend has for them.
     let mut found: Vec<_> = view
         .sights
         .iter()
@@ -132,9 +128,32 @@ fn a_file_system_that_is_mounted_meanwhile_is_watched_when_it_is_told_of() {
         })
         .collect();
     found.sort();
-    let expected = ["CloseWrite /d/f", "Create /d", "Create /d/f", "Modify /d/f", "Open /d/f"]
-        .map(String::from);
-    assert_eq!(found, expected);
+    found
+}
+
+#[test]
+fn a_file_system_that_is_mounted_meanwhile_is_watched_when_it_is_told_of() {
+    if !super::is_privileged() {
+        return;
+    }
+    let run = Run::new();
+    std::fs::create_dir(run.path().join("t")).expect("mkdir");
+    let script =
+        "mount -t tmpfs none t; echo mounted; read go; mkdir t/d; echo x > t/d/f; umount t";
+    let expected = ["CloseWrite /d/f", "Create /d", "Create /d/f", "Modify /d/f", "Open /d/f"];
+    assert_eq!(elsewhere(&run, script), expected);
+}
+
+#[test]
+fn a_device_that_is_used_again_is_watched_again() {
+    if !super::is_privileged() {
+        return;
+    }
+    let run = Run::new();
+    std::fs::create_dir(run.path().join("t")).expect("mkdir");
+    let script = "for i in 1 2 3; do mount -t tmpfs none t; echo mounted; read go; mkdir t/$i; \
+                  umount t; done";
+    assert_eq!(elsewhere(&run, script), ["Create /1", "Create /2", "Create /3"]);
 }
 
 const LAYERS: &str = "mkdir l; mount -t tmpfs none l; cd l; mkdir lower upper work ../m; \
