@@ -2,7 +2,7 @@
 
 use crate::caching;
 use crate::config::Config;
-use airtight_recording::{ProcessId, Recording};
+use airtight_recording::{Completeness, ProcessId, Reason, ReasonCode, Recording};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -41,4 +41,15 @@ pub(crate) fn disown(
         counts || !its_own(access.process, access.first)
     });
     recording.host.retain(|note| !its_own(note.process, note.first));
+    // A witness of theirs opens files by handles, on mounts of its own.
+    let about_itself = |reason: &Reason| {
+        matches!(reason.code, ReasonCode::Other | ReasonCode::PathUnreadable)
+            && reason.process.is_some_and(|process| since.contains_key(&process))
+    };
+    if let Some(Completeness::Incomplete { reasons }) = &mut recording.end {
+        reasons.retain(|reason| !about_itself(reason));
+        if reasons.is_empty() {
+            recording.end = Some(Completeness::Complete);
+        }
+    }
 }

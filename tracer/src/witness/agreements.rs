@@ -128,7 +128,7 @@ pub(crate) fn agreement(act: Act, dir: bool) -> Option<&'static Agreement> {
 
 /// Events that no single fact accounts for, and why they are no disagreement.
 #[cfg(test)]
-pub(crate) const EXCEPTIONS: [(&str, &str); 6] = [
+pub(crate) const EXCEPTIONS: [(&str, &str); 7] = [
     (
         "`FAN_ATTRIB` without a name",
         "the number of links of a file has changed; each of its names has an event of its own",
@@ -141,7 +141,8 @@ pub(crate) const EXCEPTIONS: [(&str, &str); 6] = [
     (
         "anything in a layer of an overlay",
         "overlayfs opens, makes and renames files there by itself: accounted for by whatever was \
-         recorded of the name in the overlay. The directory `workdir` is the kernel's own",
+         recorded of the name in the overlay. What it notes on directories there, and the \
+         directory `workdir`, are its own",
     ),
     (
         "an event that was told late",
@@ -151,6 +152,12 @@ pub(crate) const EXCEPTIONS: [(&str, &str); 6] = [
     (
         "file systems that the kernel makes up",
         "proc, sysfs, devpts, cgroup and the like are not watched: they hold no files of a build",
+    ),
+    (
+        "file systems that only the tree sees",
+        "what it has mounted in memory, in a mount namespace of its own, holds what it has put \
+         there itself and goes with it; of any other kind, the tracer says that it can't name the \
+         files",
     ),
     ("what Airtight does itself", "it is no part of the process tree"),
 ];

@@ -4,7 +4,7 @@ mod agreements;
 
 use crate::command::{Error, Witness as Wanted};
 use crate::kernel::tree::Tree;
-use crate::kernel::view::{Place, Sight, View};
+use crate::kernel::view::{Act, Place, Sight, View};
 use crate::kernel::{Also, Watch, Watcher};
 use crate::log::{Deeds, Log};
 use crate::sys::{files, perf, process};
@@ -215,6 +215,14 @@ fn accounted(
 ) -> bool {
     let done =
         |place: &Place, by: Deeds| view.names(place).iter().any(|name| deeds(name).meets(by));
+    // Made by the tree for itself; what is not in memory makes the recording incomplete anyway.
+    if !view.mounts.iter().any(|mount| mount.device == sight.place.device) {
+        return true;
+    }
+    // An overlay marks the directories of its layers.
+    if sight.loose && sight.dir && sight.act == Act::Attrib {
+        return true;
+    }
     let by = if sight.loose { Deeds::ANY } else { agreement.by };
     let mut places = std::iter::once(&sight.place).chain(&sight.also);
     places.any(|place| {

@@ -1,24 +1,29 @@
 //! Views made up, held against recordings made up.
 
 use super::*;
-use crate::kernel::view::Act;
+use crate::mounts::{Mount, parse};
 use airtight_recording::{Access, Event, Header, Kind, Op, PathId, Sink};
 
 fn place(path: &str) -> Place {
     Place { device: b"8:1".to_vec(), path: path.as_bytes().to_vec() }
 }
 
-/// What the process 7 did to a name. No mount shows it.
+/// What the process 7 did to a name.
 fn sight(act: Act, dir: bool, path: &str) -> Sight {
     let (place, also, other, loose) = (place(path), Vec::new(), None, false);
     Sight { act, dir, member: 0, pid: 7, place, also, loose, other, order: 0, window: (0, 0) }
 }
 
-fn view(sights: Vec<Sight>) -> View {
-    View { sights, ..View::default() }
+/// The root of the file system is that of the host.
+fn mounts() -> Vec<Mount> {
+    parse(b"20 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
 }
 
-/// A recording in which process 7 did these to names that no mount shows.
+fn view(sights: Vec<Sight>) -> View {
+    View { sights, mounts: mounts(), ..View::default() }
+}
+
+/// A recording in which process 7 did these.
 fn recording(accesses: &[(Kind, Op, u32, &str)]) -> Recording {
     let mut recording = Recording::default();
     let mut put = |event: &Event<'_>| recording.put(event).expect("a sound recording");
@@ -26,7 +31,7 @@ fn recording(accesses: &[(Kind, Op, u32, &str)]) -> Recording {
     put(&Event::Process { id: ProcessId(0), parent: None, pid: 7, seq: 1 });
     for (number, &(kind, op, flags, path)) in (1..).zip(accesses) {
         let path_id = PathId(number);
-        put(&Event::Path(path_id, format!("[? 8:1]{path}").as_bytes()));
+        put(&Event::Path(path_id, path.as_bytes()));
         put(&Event::Access(&Access {
             process: ProcessId(0),
             path: path_id,
@@ -99,7 +104,7 @@ fn what_was_missed_is_named_once_with_its_process() {
     let reasons = Testimony(view).against(&recording(&[]));
     let reason = |what: &str, process| Reason {
         code: ReasonCode::WitnessDisagrees,
-        detail: format!("[? 8:1]/w/{what}: fanotify saw it, and the tracer did not"),
+        detail: format!("/w/{what}: fanotify saw it, and the tracer did not"),
         process,
     };
     assert_eq!(
@@ -145,6 +150,13 @@ fn a_file_without_a_name_belongs_to_its_directory() {
     }
     let root = recording(&[(Kind::Probe, Op::Open, libc::O_TMPFILE as u32, "/")]);
     assert!(details(view(vec![sight(Act::Open, false, "/#1")]), &root).is_empty());
+}
+
+#[test]
+fn a_file_system_that_only_the_tree_sees_is_its_own_affair() {
+    let mut seen = sight(Act::Open, false, "/w/f");
+    seen.place.device = b"0:57".to_vec();
+    assert!(details(view(vec![seen]), &recording(&[])).is_empty());
 }
 
 #[test]
