@@ -35,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) argv: Vec<OsString>,
     /// What it says of itself.
     pub(crate) declaration: Declaration,
+    /// Processes outside of the command's own tree that work for it.
+    pub(crate) also: tracer::Also,
     /// Where to keep the recording. Then the action runs, whatever the cache has.
     pub(crate) recording: Option<PathBuf>,
     /// Where to write the report beside or in place of standard error. If anywhere, the action
@@ -59,7 +61,12 @@ impl Job {
     pub(crate) fn run(mut self, config: &Config, printer: &Printer) -> Result<Status, Error> {
         let inner = Inner::detect()?;
         if inner.is_some() {
-            refuse_reactions(config)?;
+            refuse_reactions("this airtight runs within another one and", config)?;
+        } else if config.backend == tracer::Backend::Fanotify {
+            refuse_reactions("the fanotify backend", config)?;
+            if config.guard {
+                return Err(Error::plain("the guard needs the ptrace backend beside it"));
+            }
         }
         if config.guard {
             guard::check(&self.declaration, inner.is_some())?;
@@ -176,7 +183,7 @@ impl Job {
         config: &Config,
         printer: &Printer,
     ) -> Result<Ran, Error> {
-        let declaration = &mut self.declaration;
+        let (declaration, also) = (&mut self.declaration, &self.also);
         let scratch = Scratch::create(declaration, &self.argv)?;
         declaration.temporary_directory = Some(scratch.path().as_os_str().as_bytes().to_vec());
         let (env, undeclared) = environment(
@@ -205,7 +212,7 @@ impl Job {
         // Before anything is deleted for a command that can't run.
         let allowed = match inner {
             Some(_) => tracer::find(&command),
-            None => tracer::check(&command),
+            None => tracer::check(&command, config.backend),
         };
         if let Err(tracer::Error::Forbidden { what, remedy }) = &allowed
             && config.on_untraceable == OnUntraceable::Uncacheable
@@ -236,7 +243,7 @@ impl Job {
         }
         let started = SystemTime::now();
         let outcome =
-            trace(&command, declaration, inner, config, &mut recording, recorder.as_mut());
+            trace(&command, declaration, also, inner, config, &mut recording, recorder.as_mut());
         command.stdio = Default::default();
         let kept = capture.map(Capture::finish).unwrap_or_default();
         let outcome = outcome?;
@@ -314,6 +321,7 @@ fn replay(hit: &Hit) -> Result<Status, Error> {
 fn trace(
     command: &tracer::Command,
     declaration: &Declaration,
+    also: &tracer::Also,
     inner: Option<&Inner>,
     config: &Config,
     recording: &mut Recording,
@@ -328,6 +336,7 @@ fn trace(
         grace: config.grace,
         survivors: config.policy.survivors.clone(),
         allow_io_uring: config.policy.unsafe_allow_io_uring,
+        also: also.clone(),
         guard: guard::of(declaration, policy),
         kernel_guard: guarded.as_ref().map(|guarded| guarded as &dyn tracer::MakeGuard),
         ..tracer::Options::default()
@@ -340,21 +349,22 @@ fn trace(
     Ok(outcome)
 }
 
-/// Within another airtight nothing can be refused in the act: it is not ours to stop a call.
+/// Within another airtight nothing can be refused in the act, for it is not ours to stop a call; nor
+/// can it where nobody is traced.
 ///
 /// # Errors
 /// When the policy demands it.
-fn refuse_reactions(config: &Config) -> Result<(), Error> {
+fn refuse_reactions(who: &str, config: &Config) -> Result<(), Error> {
     let reactions = guard::reactions(&config.policy);
     if reactions.is_empty() {
         return Ok(());
     }
     Err(Error::Plain {
         message: format!(
-            "this airtight runs within another one and can't carry out the reaction {}",
+            "{who} can't carry out the reaction {}",
             reactions.join(", ")
         ),
-        hints: vec!["use the reaction `fail` here, or give the outer one this policy".to_owned()],
+        hints: vec!["use the reaction `fail` here, or take the ptrace backend outside of any other airtight".to_owned()],
     })
 }
 

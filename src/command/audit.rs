@@ -1,12 +1,13 @@
 //! `airtight audit`
 
+use super::also::Also;
 use super::beside::Beside;
 use super::judging::Judging;
 use super::telling::{Reports, Stream};
 use crate::action::Declared;
 use crate::audit::{self, Asked, Choice, Head, Progress, file};
 use crate::baseline::Known;
-use crate::config::{Config, Format, Layer, OnUntraceable, flag, parse_duration};
+use crate::config::{Backend, Config, Format, Layer, OnUntraceable, flag, parse_duration};
 use crate::error::Error;
 use crate::exit::Status;
 use crate::nested;
@@ -16,6 +17,7 @@ use crate::report::{Look, Report};
 use crate::untraced;
 use airtight_policy::Rule;
 use airtight_tracer as tracer;
+use clap::ValueEnum;
 use std::ffi::OsString;
 use std::io::BufWriter;
 use std::os::unix::ffi::OsStrExt;
@@ -64,6 +66,11 @@ pub(crate) struct Args {
     /// it would rebuild what reads it
     #[arg(long)]
     confirm: bool,
+    /// Who observes
+    #[arg(long, value_enum)]
+    backend: Option<Backend>,
+    #[command(flatten)]
+    also: Also,
     /// Kill the build after this time: 90s, 5m, 1h or none
     #[arg(long, value_name = "TIME")]
     timeout: Option<String>,
@@ -84,6 +91,9 @@ pub(crate) struct Args {
 impl Args {
     fn layers(&self) -> Result<Vec<Layer>, Error> {
         let mut layers = self.judging.layers()?;
+        if let Some(backend) = self.backend.and_then(|backend| backend.to_possible_value()) {
+            layers.push(flag("--backend", "run.backend", backend.get_name()));
+        }
         if let Some(time) = &self.timeout {
             parse_duration(time).map_err(|what| Error::plain(format!("--timeout: {what}")))?;
             layers.push(flag("--timeout", "run.timeout", time));
@@ -133,6 +143,7 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     let witness = config.witness(tracer::Witness::Auto);
     let options = tracer::Options {
         backend: config.backend,
+        also: args.also.resolve(config.backend)?,
         witness,
         timeout: config.timeout,
         grace: config.grace,

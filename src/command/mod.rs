@@ -1,5 +1,6 @@
 //! One file per subcommand; the text of its arguments is its manual.
 
+mod also;
 pub(crate) mod audit;
 pub(crate) mod baseline;
 mod beside;

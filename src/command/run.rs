@@ -1,5 +1,6 @@
 //! `airtight run`
 
+use super::also::Also;
 use super::beside::Beside;
 use super::judging::Judging;
 use super::stores::Stores;
@@ -40,6 +41,8 @@ pub(crate) struct Args {
     /// Who observes
     #[arg(long, value_enum)]
     backend: Option<Backend>,
+    #[command(flatten)]
+    also: Also,
     #[command(flatten)]
     beside: Beside,
     /// Kill the command after this time: 90s, 5m, 1h or none
@@ -124,9 +127,11 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     let config = Config::load(args.layers()?, args.declared.directory())?;
     printer.configure(config.color);
     let (argv, declaration) = args.declared.resolve(args.argv, None, &config)?;
+    let also = args.also.resolve(config.backend)?;
     let job = Job {
         argv,
         declaration,
+        also,
         recording: args.recording,
         reports: args.reports,
         refresh: args.refresh,

@@ -1,5 +1,6 @@
 //! `airtight trace`
 
+use super::also::Also;
 use crate::config::{Backend, Witness};
 use crate::error::Error;
 use crate::exit::Status;
@@ -39,6 +40,8 @@ pub(crate) struct Args {
     /// recording incomplete. fanotify needs CAP_SYS_ADMIN
     #[arg(long, value_enum, default_value = "off")]
     witness: Witness,
+    #[command(flatten)]
+    also: Also,
     /// Let io_uring be used; the recording is then incomplete
     #[arg(long)]
     allow_io_uring: bool,
@@ -58,8 +61,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     let command =
         tracer::Command { argv: args.argv, env: None, cwd: None, stdio: Default::default() };
+    let backend = args.backend.into();
     let options = tracer::Options {
-        backend: args.backend.into(),
+        backend,
+        also: args.also.resolve(backend)?,
         witness: args.witness.into(),
         allow_io_uring: args.allow_io_uring,
         marks: args.note_env,

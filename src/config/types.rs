@@ -100,6 +100,8 @@ pub(crate) enum Backend {
     Auto,
     /// ptrace with a seccomp filter
     Ptrace,
+    /// The kernel's own events, without tracing anybody; needs CAP_SYS_ADMIN
+    Fanotify,
 }
 
 impl From<Backend> for tracer::Backend {
@@ -107,6 +109,7 @@ impl From<Backend> for tracer::Backend {
         match backend {
             Backend::Auto => tracer::Backend::Auto,
             Backend::Ptrace => tracer::Backend::Ptrace,
+            Backend::Fanotify => tracer::Backend::Fanotify,
         }
     }
 }

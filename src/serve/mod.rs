@@ -191,7 +191,7 @@ fn untraceable() -> Option<String> {
         cwd: None,
         stdio: Default::default(),
     };
-    tracer::check(&command).err().map(|error| error.to_string())
+    tracer::check(&command, tracer::Backend::default()).err().map(|error| error.to_string())
 }
 
 /// An empty directory for recordings that nobody else can read, removed when this is dropped. Its

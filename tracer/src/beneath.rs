@@ -22,7 +22,9 @@ pub struct Beneath {
     /// Whether the time limit ended it.
     pub timed_out: bool,
     /// What outlived the root process and the grace, and was killed for it.
-    pub killed: Vec<Killed>,
+    pub killed: Vec<Survivor>,
+    /// What outlived them and may live on.
+    pub left: Vec<Survivor>,
     /// What the witness has seen, if there was one.
     pub testimony: Option<Testimony>,
     /// Why there was none, where one was wanted if possible.
@@ -31,7 +33,7 @@ pub struct Beneath {
 
 /// A process that outlived the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Killed {
+pub struct Survivor {
     /// Its pid.
     pub pid: u32,
     /// The file name of its program.
@@ -71,49 +73,95 @@ pub fn find(command: &Command) -> Result<(), Error> {
 /// # Errors
 /// When the command could not be started, or the witness can't be had.
 pub fn run_beneath(command: &Command, options: &Options<'_>) -> Result<Beneath, Error> {
+    let (summoned, unwitnessed) = match Summoned::by(options.witness, command.cwd.as_deref())? {
+        Ok(summoned) => (Some(summoned), None),
+        Err(why) => (None, why),
+    };
+    let mut beside = Beside { summoned, witness: None };
+    let ended = run(command, options, &mut beside)?;
+    Ok(Beneath { testimony: beside.witness.map(Witness::testify), unwitnessed, ..ended })
+}
+
+/// Who is told of a plain command's processes.
+pub(crate) trait Onlooker {
+    /// The root process has been forked, and may be running the command already.
+    fn started(&mut self, pid: i32) -> Result<(), Error>;
+
+    /// A process has ended that was our child: the root, or one that had lost its parent.
+    fn ended(&mut self, pid: i32, exit: Exit);
+}
+
+/// The witness, if there is one.
+struct Beside {
+    summoned: Option<Summoned>,
+    witness: Option<Witness>,
+}
+
+impl Onlooker for Beside {
+    fn started(&mut self, pid: i32) -> Result<(), Error> {
+        self.witness = self.summoned.take().map(|summoned| summoned.follow(pid)).transpose()?;
+        Ok(())
+    }
+
+    fn ended(&mut self, _: i32, _: Exit) {}
+}
+
+/// The same as [`run_beneath`], with somebody who looks on.
+pub(crate) fn run(
+    command: &Command,
+    options: &Options<'_>,
+    onlooker: &mut dyn Onlooker,
+) -> Result<Beneath, Error> {
     let system = |what: &str| {
         let what = what.to_owned();
         move |source| Error::System { what, source }
     };
     let plan = start::plan(command, None, false)?;
     let signals = Signals::install().map_err(system("installing signal handlers"))?;
-    let summoned = Summoned::by(options.witness, command.cwd.as_deref())?;
     // Whoever loses its parent becomes our child, so that nothing gets out of sight.
     let _reaper = process::Reaper::begin().map_err(system("becoming a subreaper"))?;
     let mut started =
         spawn::start(&plan, &signals).map_err(|failure| start::error(failure, command))?;
-    let (witness, unwitnessed) = match summoned {
-        Ok(summoned) => (Some(summoned.follow(started.pid)?), None),
-        Err(why) => (None, why),
-    };
+    if let Err(error) = onlooker.started(started.pid) {
+        // It must not run on with nobody to record it.
+        loop {
+            descendants().iter().for_each(|(pid, _)| process::kill(*pid, libc::SIGKILL));
+            if matches!(wait::child(), Ok(Wait::NoChildren) | Err(_)) {
+                return Err(error);
+            }
+        }
+    }
     let mut watch = Watch {
         options,
+        onlooker,
         root: started.pid,
         exit: None,
         deadline: None,
         ending: false,
         timed_out: false,
         killed: Vec::new(),
+        left: Vec::new(),
     };
     if let Some(limit) = options.timeout {
         watch.set(limit);
     }
     process::forward_to(started.pid);
     watch.follow().map_err(system("waiting for the command"))?;
-    let ended = watch.finish(&mut started, command)?;
-    Ok(Beneath { testimony: witness.map(Witness::testify), unwitnessed, ..ended })
+    watch.finish(&mut started, command)
 }
 
 /// Waits for a command.
 struct Watch<'a, 'b> {
     options: &'a Options<'b>,
+    onlooker: &'a mut dyn Onlooker,
     root: i32,
     exit: Option<Exit>,
     deadline: Option<Instant>,
     /// What is left is being killed.
     ending: bool,
     timed_out: bool,
-    killed: Vec<Killed>,
+    killed: Vec<Survivor>,
+    left: Vec<Survivor>,
 }
 
 impl Watch<'_, '_> {
@@ -124,7 +172,11 @@ impl Watch<'_, '_> {
 
     fn follow(&mut self) -> io::Result<()> {
         loop {
-            match wait::child()? {
+            let news = wait::child()?;
+            if let Wait::Ended(pid, exit) = news {
+                self.onlooker.ended(pid, exit);
+            }
+            match news {
                 Wait::Ended(pid, exit) if pid == self.root => {
                     self.exit = Some(exit);
                     process::forward_to(0);
@@ -149,15 +201,17 @@ impl Watch<'_, '_> {
     /// Kills what is left and may not live on; false when there is nothing of that kind.
     fn end_rest(&mut self) -> bool {
         let mut some = false;
+        self.left.clear();
         for (pid, name) in descendants() {
-            if !self.timed_out && self.options.survivors.contains(&name) {
+            let survivor = Survivor { pid: pid as u32, name };
+            if !self.timed_out && self.options.survivors.contains(&survivor.name) {
+                self.left.push(survivor);
                 continue;
             }
             some = true;
             process::kill(pid, libc::SIGKILL);
-            let killed = Killed { pid: pid as u32, name };
-            if !self.timed_out && !self.killed.iter().any(|known| known.pid == killed.pid) {
-                self.killed.push(killed);
+            if !self.timed_out && !self.killed.iter().any(|known| known.pid == survivor.pid) {
+                self.killed.push(survivor);
             }
         }
         some || self.exit.is_none()
@@ -169,8 +223,8 @@ impl Watch<'_, '_> {
         }
         let exit = self.exit.unwrap_or(Exit::Code(255));
         let pid = self.root as u32;
-        let Watch { timed_out, killed, .. } = self;
-        Ok(Beneath { exit, pid, timed_out, killed, testimony: None, unwitnessed: None })
+        let Watch { timed_out, killed, left, .. } = self;
+        Ok(Beneath { exit, pid, timed_out, killed, left, testimony: None, unwitnessed: None })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The public face: what to run, how, and what came of it.
 
-use crate::{Asked, Guard, MakeGuard, Parts};
+use crate::{Also, Asked, Guard, MakeGuard, Parts};
 use airtight_recording::{Completeness, Exit, Sink};
 use std::ffi::OsString;
 use std::io;
@@ -30,6 +30,9 @@ pub enum Backend {
     Auto,
     /// ptrace with a seccomp filter.
     Ptrace,
+    /// The kernel's own events of files (fanotify(7)) and processes. Needs CAP_SYS_ADMIN. Nobody is
+    /// traced; what it can't see is a reason that the recording is incomplete.
+    Fanotify,
 }
 
 /// Who is asked beside the tracer whether it has seen everything.
@@ -57,13 +60,16 @@ pub struct Options<'a> {
     /// Names (of the executable file) that may outlive the root; they are left running,
     /// unrecorded, and the recording is incomplete.
     pub survivors: Vec<String>,
-    /// Let io_uring_setup pass; the recording is then incomplete.
+    /// Let io_uring_setup pass; the recording is then incomplete. The fanotify backend sees what is
+    /// done by it, and refuses nothing.
     pub allow_io_uring: bool,
     /// Names of environment variables whose values are noted of each program that is executed
     /// ([`airtight_recording::Image::env`]). No other variable is ever kept.
     pub marks: Vec<String>,
     /// Who gives out recordings of parts of the tree while it runs.
     pub parts: Option<&'a mut dyn Parts>,
+    /// Processes outside of the tree that work for it. By the fanotify backend alone.
+    pub also: Also,
     /// Asked before every call that names a path.
     pub guard: Option<Box<dyn Guard + 'a>>,
     /// Asked by the kernel before every open, whatever call it is made by; on a thread of its own.
@@ -86,6 +92,7 @@ impl Default for Options<'_> {
             allow_io_uring: false,
             marks: Vec::new(),
             parts: None,
+            also: Also::default(),
             guard: None,
             kernel_guard: None,
             guard_limit: Duration::from_secs(2),
@@ -155,12 +162,15 @@ pub enum Error {
 }
 
 /// Tries everything that [`run`] does before the command itself, so that a refusal is known before
-/// anything is changed for its sake. Costs one fork.
+/// anything is changed for its sake. Costs one fork, or none.
 ///
 /// # Errors
 /// As [`run`]: the program is missing or can't be executed, or tracing is forbidden here.
-pub fn check(command: &Command) -> Result<(), Error> {
-    crate::ptrace::check(command)
+pub fn check(command: &Command, backend: Backend) -> Result<(), Error> {
+    match backend {
+        Backend::Auto | Backend::Ptrace => crate::ptrace::check(command),
+        Backend::Fanotify => crate::kernel::recorder::check(command),
+    }
 }
 
 /// Runs a command to its end and puts what it did into `sink`.
@@ -169,6 +179,11 @@ pub fn check(command: &Command) -> Result<(), Error> {
 /// When the command could not be started under the tracer. Nothing has run untraced then.
 pub fn run(command: &Command, options: Options<'_>, sink: &mut dyn Sink) -> Result<Outcome, Error> {
     match options.backend {
+        Backend::Fanotify => crate::kernel::recorder::run(command, &options, sink),
+        Backend::Auto | Backend::Ptrace if options.also != Also::default() => Err(Error::System {
+            what: "recording other processes than the command's, by the ptrace backend".into(),
+            source: io::ErrorKind::Unsupported.into(),
+        }),
         Backend::Auto | Backend::Ptrace => crate::ptrace::run(command, options, sink),
     }
 }

@@ -22,7 +22,7 @@ mod sys;
 pub mod table;
 mod witness;
 
-pub use beneath::{Beneath, Killed, find, run_beneath, traced_by};
+pub use beneath::{Beneath, Survivor, find, run_beneath, traced_by};
 pub use command::{Backend, Command, Error, Options, Outcome, Witness, check, run};
 pub use guard::{Attempt, Guard, MakeGuard, Reaction};
 pub use kernel::{Also, Asked, guard_ability};

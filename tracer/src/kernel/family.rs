@@ -19,11 +19,23 @@ pub(crate) struct Member {
     pub(crate) ended: Option<u64>,
     /// When its pid was given to another: until then everything under that pid is its doing.
     pub(crate) until: Option<u64>,
-    /// What it executed, and when: the first 15 bytes of the file's name.
-    pub(crate) images: Vec<(u64, Vec<u8>)>,
+    /// What it executed, in order.
+    pub(crate) images: Vec<Program>,
     threads: u32,
     /// When it was alive for certain. A birth under its pid up to then is its own.
     seen: u64,
+}
+
+/// One program that a process executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// When.
+    pub(crate) time: u64,
+    /// The first 15 bytes of the name by which it was executed, without directories.
+    pub(crate) comm: Vec<u8>,
+    /// Its file, by the name that the process itself has for it: for a script the interpreter.
+    /// None where that is not recorded.
+    pub(crate) file: Option<Vec<u8>>,
 }
 
 impl Member {
@@ -160,6 +172,7 @@ impl Family {
         match record {
             Record::Fork { time, pid, tid, parent } => self.on_fork(time, pid, tid, parent),
             Record::Exec { time, pid, comm } => self.on_exec(time, pid, comm),
+            Record::Map { pid, file, .. } => self.on_map(pid, file),
             Record::Exit { time, pid, tid } => self.on_exit(time, pid, tid),
             Record::Lost { .. } => {}
         }
@@ -205,10 +218,22 @@ impl Family {
     fn on_exec(&mut self, time: u64, pid: i32, comm: Vec<u8>) {
         let Some(id) = self.last(pid) else { return };
         let member = &mut self.members[id as usize];
-        member.images.push((time, comm));
+        member.images.push(Program { time, comm, file: None });
         // One that is not the leader takes the leader's number, and its own has no end.
         member.threads = 1;
         self.threads.retain(|_, owner| *owner != id);
+    }
+
+    /// The first file that is mapped after an exec is the program's own.
+    fn on_map(&mut self, pid: i32, file: Vec<u8>) {
+        // What is no file is called `[stack]`, `//anon` and the like.
+        let is_file = file.starts_with(b"/") && !file.starts_with(b"//");
+        let Some(id) = self.last(pid).filter(|_| is_file) else { return };
+        if let Some(program) = self.members[id as usize].images.last_mut()
+            && program.file.is_none()
+        {
+            program.file = Some(file);
+        }
     }
 
     fn on_exit(&mut self, time: u64, pid: i32, tid: i32) {

@@ -73,14 +73,26 @@ pub(super) struct Groups {
     /// Events with descriptors, of file systems whose handles can't be opened: overlayfs without
     /// `nfs_export`, FUSE.
     pub(super) opened: Group,
+    /// Whether reads of files are told too.
+    reads: bool,
 }
 
 impl Groups {
-    pub(super) fn new() -> io::Result<Groups> {
+    pub(super) fn new(reads: bool) -> io::Result<Groups> {
         Ok(Groups {
+            reads,
             named: Group::new(GROUP | libc::FAN_REPORT_DFID_NAME_TARGET, libc::O_RDONLY)?,
             opened: Group::new(GROUP, EVENT_FLAGS)?,
         })
+    }
+
+    fn mark(&self, group: &Group, events: u64, found: &Found) -> io::Result<()> {
+        let (add, name) = (libc::FAN_MARK_ADD | libc::FAN_MARK_FILESYSTEM, by_number(&found.path)?);
+        if !self.reads {
+            // Without FAN_ONDIR: of what is no directory.
+            group.mark(add | libc::FAN_MARK_IGNORE_SURV, libc::FAN_ACCESS, &name)?;
+        }
+        group.mark(add, events, &name)
     }
 }
 
@@ -187,6 +199,17 @@ pub(crate) struct Blind {
     pub(crate) why: String,
 }
 
+impl Blind {
+    /// Whether the opening of files in a directory is not seen, whose place in the mount table is
+    /// asked for.
+    pub(super) fn holds(&self, dir: &[u8], table: &[Mount]) -> bool {
+        let covering = table.iter().filter(|mount| below(dir, &mount.point).is_some());
+        // Of equals the last, which lies over the others.
+        let mount = covering.max_by_key(|mount| mount.point.len());
+        !self.opens && mount.is_some_and(|mount| mount.device == self.device)
+    }
+}
+
 impl fmt::Display for Blind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (point, kind) = (&self.point.escape_ascii(), &self.kind.escape_ascii());
@@ -290,13 +313,15 @@ impl FileSystems {
             Ok(id) if self.find(id).is_some_and(|other| self[other].device != device) => {
                 Err("it has the same identity as another file system".to_owned())
             }
-            Ok(id) => mark(&groups.named, EVENTS, first).map(|()| id).map_err(|e| e.to_string()),
+            Ok(id) => {
+                groups.mark(&groups.named, EVENTS, first).map(|()| id).map_err(|e| e.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         let (number, why) = match named {
             // The same device may be another file system by now.
             Ok(id) => (self.find(id).filter(|other| known == Some(*other)), Ok(id)),
-            Err(why) => match mark(&groups.opened, OPENS, first) {
+            Err(why) => match groups.mark(&groups.opened, OPENS, first) {
                 Ok(()) => (known.filter(|known| self[*known].mounts.is_empty()), Err(why)),
                 Err(error) => return (None, Some(error.to_string())),
             },
@@ -425,13 +450,6 @@ fn find(mount: &Mount, root: &[u8]) -> io::Result<Option<Found>> {
 
 fn by_number(fd: &OwnedFd) -> io::Result<CString> {
     Ok(CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd()))?)
-}
-
-fn mark(group: &Group, events: u64, found: &Found) -> io::Result<()> {
-    let (add, name) = (libc::FAN_MARK_ADD | libc::FAN_MARK_FILESYSTEM, by_number(&found.path)?);
-    // Without FAN_ONDIR: of what is no directory.
-    group.mark(add | libc::FAN_MARK_IGNORE_SURV, libc::FAN_ACCESS, &name)?;
-    group.mark(add, events, &name)
 }
 
 fn open(name: &CStr) -> io::Result<OwnedFd> {

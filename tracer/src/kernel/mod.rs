@@ -8,11 +8,16 @@
 #![allow(dead_code, reason = "the witness and the recorder are on their way")]
 
 pub mod event;
+mod facts;
 pub(crate) mod family;
 pub(crate) mod guard;
 mod handles;
+mod images;
 mod marks;
+mod order;
+pub(crate) mod recorder;
 pub(crate) mod records;
+mod story;
 pub(crate) mod tree;
 pub(crate) mod view;
 
@@ -106,8 +111,20 @@ impl Watch {
     /// # Errors
     /// [`Error::Forbidden`] where the kernel refuses fanotify, or opening files by their handles.
     pub(crate) fn set() -> Result<Watch, Error> {
+        Watch::with(false)
+    }
+
+    /// The same, where reads of files are told as well as their opening.
+    ///
+    /// # Errors
+    /// As [`Watch::set`].
+    pub(crate) fn set_with_reads() -> Result<Watch, Error> {
+        Watch::with(true)
+    }
+
+    fn with(reads: bool) -> Result<Watch, Error> {
         let since = perf::now();
-        let groups = Groups::new().map_err(refusal)?;
+        let groups = Groups::new(reads).map_err(refusal)?;
         let mounts = std::fs::read(OWN_MOUNTS).map_err(system(OWN_MOUNTS))?;
         let mut state = State::default();
         state.mark(&groups, &mounts, b"");

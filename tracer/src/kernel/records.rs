@@ -8,6 +8,8 @@ pub(crate) enum Record {
     Fork { time: u64, pid: i32, tid: i32, parent: i32 },
     /// A process executed a program: it has one thread now, whose id is the pid.
     Exec { time: u64, pid: i32, comm: Vec<u8> },
+    /// A process mapped a file to execute code of it.
+    Map { time: u64, pid: i32, file: Vec<u8> },
     /// A task ends. What it has open is closed after this.
     Exit { time: u64, pid: i32, tid: i32 },
     /// So many records did not fit.
@@ -20,6 +22,7 @@ impl Record {
         match self {
             Record::Fork { time, .. }
             | Record::Exec { time, .. }
+            | Record::Map { time, .. }
             | Record::Exit { time, .. }
             | Record::Lost { time, .. } => *time,
         }
@@ -34,12 +37,17 @@ const LOST: u32 = 2;
 const COMM: u32 = 3;
 const EXIT: u32 = 4;
 const FORK: u32 = 7;
+const MMAP2: u32 = 10;
+/// Where the name is in a `PERF_RECORD_MMAP2`, behind the header.
+const MAP_NAME: usize = 64;
 /// `PERF_RECORD_MISC_COMM_EXEC`: the name changed by an exec, not by prctl(2).
 const MISC_COMM_EXEC: u16 = 1 << 13;
 /// `struct perf_event_header`.
 const HEADER: usize = 8;
 /// `TASK_COMM_LEN`.
 const COMM_LENGTH: usize = 16;
+/// `PATH_MAX`, and what the kernel may add to a name: ` (deleted)`.
+const PATH_LENGTH: usize = 4096 + 16;
 
 /// Reads all records in `bytes`.
 ///
@@ -64,7 +72,7 @@ pub(crate) fn parse(mut bytes: &[u8], mut each: impl FnMut(Record)) -> Result<()
 
 /// One record's body: its own fields, then the time (`sample_id_all` with `PERF_SAMPLE_TIME`).
 fn one(kind: u32, misc: u16, body: &[u8]) -> Result<Option<Record>, Malformed> {
-    if !matches!(kind, LOST | COMM | EXIT | FORK) {
+    if !matches!(kind, LOST | COMM | EXIT | FORK | MMAP2) {
         return Ok(None);
     }
     let fields = body.len().checked_sub(8).ok_or(Malformed)?;
@@ -75,16 +83,17 @@ fn one(kind: u32, misc: u16, body: &[u8]) -> Result<Option<Record>, Malformed> {
         FORK => Record::Fork { time, pid: pid(0)?, parent: pid(4)?, tid: pid(8)? },
         EXIT => Record::Exit { time, pid: pid(0)?, tid: pid(8)? },
         LOST => Record::Lost { time, count: long(body, 8)? },
+        MMAP2 => Record::Map { time, pid: pid(0)?, file: text(body, MAP_NAME, PATH_LENGTH)? },
         _ if misc & MISC_COMM_EXEC == 0 => return Ok(None),
-        _ => {
-            let comm = body.get(8..).ok_or(Malformed)?;
-            let end = comm.iter().position(|byte| *byte == 0).ok_or(Malformed)?;
-            if end >= COMM_LENGTH {
-                return Err(Malformed);
-            }
-            Record::Exec { time, pid: pid(0)?, comm: comm[..end].to_vec() }
-        }
+        _ => Record::Exec { time, pid: pid(0)?, comm: text(body, 8, COMM_LENGTH)? },
     }))
+}
+
+/// The text that begins at `at` and ends with a NUL within `most` bytes.
+fn text(bytes: &[u8], at: usize, most: usize) -> Result<Vec<u8>, Malformed> {
+    let text = bytes.get(at..).ok_or(Malformed)?;
+    let end = text.iter().position(|byte| *byte == 0).filter(|end| *end < most);
+    end.map(|end| text[..end].to_vec()).ok_or(Malformed)
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Malformed> {
@@ -125,6 +134,14 @@ pub(super) mod tests {
                 body.resize(body.len().next_multiple_of(8), 0);
                 (COMM, MISC_COMM_EXEC, body)
             }
+            Record::Map { pid, file, .. } => {
+                let mut body = words(&[*pid, *pid]);
+                body.resize(MAP_NAME, 7);
+                body.extend_from_slice(file);
+                body.push(0);
+                body.resize(body.len().next_multiple_of(8), 0);
+                (MMAP2, 0, body)
+            }
             Record::Lost { count, .. } => {
                 (LOST, 0, [7u64.to_ne_bytes(), count.to_ne_bytes()].concat())
             }
@@ -141,6 +158,8 @@ pub(super) mod tests {
                 .prop_map(|(time, pid, tid, parent)| Record::Fork { time, pid, tid, parent }),
             (any::<u64>(), pid.clone(), prop::collection::vec(1..=255u8, 0..16))
                 .prop_map(|(time, pid, comm)| Record::Exec { time, pid, comm }),
+            (any::<u64>(), pid.clone(), prop::collection::vec(1..=255u8, 0..90))
+                .prop_map(|(time, pid, file)| Record::Map { time, pid, file }),
             (any::<u64>(), pid.clone(), pid).prop_map(|(time, pid, tid)| Record::Exit {
                 time,
                 pid,

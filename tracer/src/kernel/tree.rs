@@ -3,7 +3,7 @@
 
 use super::family::Family;
 use crate::command::Error;
-use crate::sys::perf::{self, Rings, Step};
+use crate::sys::perf::{self, Rings, Step, What};
 use crate::sys::process;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,19 @@ impl Tree {
     /// [`Error::Forbidden`] where the kernel refuses its process events; else when what was named
     /// is no process, or no directory of cgroup v2.
     pub(crate) fn start(also: &Also) -> Result<Tree, Error> {
-        let rings = Rings::open().map_err(|(step, error)| refusal(step, error))?;
+        Tree::with(also, What::Tasks)
+    }
+
+    /// The same, with the file of each program that is executed.
+    ///
+    /// # Errors
+    /// As [`Tree::start`].
+    pub(crate) fn start_with_programs(also: &Also) -> Result<Tree, Error> {
+        Tree::with(also, What::TasksAndMaps)
+    }
+
+    fn with(also: &Also, what: What) -> Result<Tree, Error> {
+        let rings = Rings::open(what).map_err(|(step, error)| refusal(step, error))?;
         let mut tree = Tree {
             rings,
             family: Family::default(),
@@ -138,7 +150,7 @@ fn in_cgroup(dir: &Path, pids: &mut Vec<i32>) {
 }
 
 /// Why the kernel's process events can't be had.
-fn refusal(step: Step, source: io::Error) -> Error {
+pub(super) fn refusal(step: Step, source: io::Error) -> Error {
     let remedy = match (step, source.raw_os_error()) {
         (Step::Open, Some(libc::EACCES)) => {
             "CAP_SYS_ADMIN, or CAP_PERFMON, or kernel.perf_event_paranoid = 0"

@@ -7,6 +7,7 @@ use crate::mounts::{Mount, below, joined};
 use crate::sys::fanotify::{self, Handle};
 use crate::sys::files;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::hash_map::Entry as Slot;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// What was done, as fanotify(7) tells it.
@@ -14,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd};
 pub(crate) enum Act {
     /// A file was opened, for whatever use; a directory was opened to be read.
     Open,
-    /// A directory was read.
+    /// A directory was read; or a file, where that is asked for.
     List,
     /// A file was opened to be executed: a program, its interpreter, its loader.
     Exec,
@@ -81,6 +82,10 @@ pub(crate) struct Sight {
     pub(crate) other: Option<Place>,
     /// Grows with time among the sights of one process; nearly so among all.
     pub(crate) order: u64,
+    /// The same of the last time.
+    pub(crate) last: u64,
+    /// How many times it was told. The kernel may tell several times at once.
+    pub(crate) count: u32,
     /// When, by CLOCK_MONOTONIC in nanoseconds: not before the first and not after the second.
     pub(crate) window: (u64, u64),
 }
@@ -157,6 +162,8 @@ struct Seen {
     dir: bool,
     loose: bool,
     who: Who,
+    count: u32,
+    last: u64,
 }
 
 /// A change of a file's attributes or number of links that came without a name.
@@ -203,7 +210,8 @@ pub(super) struct Opened {
 pub(super) struct Eye {
     dirs: Dirs,
     names: FxHashMap<Box<[u8]>, u32>,
-    seen: FxHashSet<Key>,
+    /// Where in the list it is.
+    seen: FxHashMap<Key, u32>,
     /// Who did something first is enough.
     names_only: bool,
     list: Vec<Seen>,
@@ -447,8 +455,16 @@ impl Eye {
     ) {
         let member = (!self.names_only).then_some(who.member);
         let key = Key { member, act, spot, other, epoch: self.dirs.epoch() };
-        if self.seen.insert(key) {
-            self.list.push(Seen { key, dir, loose, who });
+        let last = who.order;
+        match self.seen.entry(key) {
+            Slot::Occupied(known) => {
+                let seen = &mut self.list[*known.get() as usize];
+                (seen.count, seen.last) = (seen.count.saturating_add(1), last);
+            }
+            Slot::Vacant(new) => {
+                new.insert(self.list.len() as u32);
+                self.list.push(Seen { key, dir, loose, who, count: 1, last });
+            }
         }
     }
 
@@ -535,7 +551,7 @@ impl Eye {
         };
         let mut sights = Vec::with_capacity(self.list.len());
         let mut lost = 0;
-        for Seen { key, dir, loose, who } in &self.list {
+        for Seen { key, dir, loose, who, count, last } in &self.list {
             let Some(found) = place(key.spot, who.order) else {
                 lost += 1;
                 continue;
@@ -568,6 +584,8 @@ impl Eye {
                 loose,
                 other,
                 order: who.order,
+                last: *last,
+                count: *count,
                 window: who.window,
             });
         }

@@ -37,7 +37,9 @@ const COUNT_SW_DUMMY: u64 = 9;
 const SAMPLE_TIME: u64 = 1 << 2;
 const FLAG_COMM: u64 = 1 << 9;
 const FLAG_TASK: u64 = 1 << 13;
+const FLAG_WATERMARK: u64 = 1 << 14;
 const FLAG_SAMPLE_ID_ALL: u64 = 1 << 18;
+const FLAG_MMAP2: u64 = 1 << 23;
 const FLAG_COMM_EXEC: u64 = 1 << 24;
 const FLAG_USE_CLOCKID: u64 = 1 << 25;
 const OPEN_CLOEXEC: libc::c_ulong = 1 << 3;
@@ -45,11 +47,34 @@ const OPEN_CLOEXEC: libc::c_ulong = 1 << 3;
 /// Bytes of a ring's data, a power of two of pages: some 5,000 records, which a machine does not
 /// write between two drains.
 const DATA: usize = 256 * 1024;
-/// More than any record has that we ask for.
-const LARGEST: u64 = 256;
+/// More than any record has that we ask for: a name of PATH_MAX, and some numbers.
+const LARGEST: u64 = 5 * 1024;
 /// Where `struct perf_event_mmap_page` has the kernel's and our position.
 const HEAD: usize = 1024;
 const TAIL: usize = 1032;
+
+/// What is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// Every fork, exec and exit.
+    Tasks,
+    /// The same, and every file that is mapped to be executed.
+    TasksAndMaps,
+    /// Every exec, and [`Rings::wait`] returns at each.
+    Execs,
+}
+
+impl What {
+    fn flags(self) -> u64 {
+        let all = FLAG_COMM | FLAG_SAMPLE_ID_ALL | FLAG_COMM_EXEC | FLAG_USE_CLOCKID;
+        match self {
+            What::Tasks => all | FLAG_TASK,
+            What::TasksAndMaps => all | FLAG_TASK | FLAG_MMAP2,
+            // Beyond a watermark of one byte somebody is woken.
+            What::Execs => all | FLAG_WATERMARK,
+        }
+    }
+}
 
 /// What could not be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +89,7 @@ pub(crate) enum Step {
 
 /// One CPU's ring.
 struct Ring {
-    _event: OwnedFd,
+    event: OwnedFd,
     page: NonNull<u8>,
     /// Bytes of the page of positions.
     head_page: usize,
@@ -83,15 +108,15 @@ pub(crate) struct Rings {
 }
 
 impl Rings {
-    /// Begins to record every fork, exec and exit of this machine, in CLOCK_MONOTONIC time.
+    /// Begins to record what all processes of this machine do, in CLOCK_MONOTONIC time.
     ///
     /// # Errors
     /// The step that failed, and what the kernel said.
-    pub(crate) fn open() -> Result<Rings, (Step, io::Error)> {
+    pub(crate) fn open(what: What) -> Result<Rings, (Step, io::Error)> {
         let online = online().map_err(|error| (Step::Cpus, error))?;
         let cpus = list(&online)
             .ok_or_else(|| (Step::Cpus, io::Error::other(format!("{ONLINE} holds {online:?}"))))?;
-        let rings = cpus.into_iter().map(Ring::open).collect::<Result<_, _>>()?;
+        let rings = cpus.into_iter().map(|cpu| Ring::open(cpu, what)).collect::<Result<_, _>>()?;
         Ok(Rings { rings, online })
     }
 
@@ -100,6 +125,17 @@ impl Rings {
         for ring in &mut self.rings {
             ring.drain(bytes);
         }
+    }
+
+    /// Waits until something has been recorded, or `stop` can be read; true for the latter.
+    pub(crate) fn wait(&self, stop: &impl AsRawFd) -> bool {
+        let fds =
+            [stop.as_raw_fd()].into_iter().chain(self.rings.iter().map(|r| r.event.as_raw_fd()));
+        let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let mut list: Vec<_> = fds.map(entry).collect();
+        // SAFETY: the list is live, and as long as it says. What a signal cuts short is asked again.
+        unsafe { libc::poll(list.as_mut_ptr(), list.len() as libc::nfds_t, -1) };
+        list[0].revents != 0
     }
 
     /// Why a record may have been lost without a record that says so, if one may. To be asked
@@ -115,13 +151,14 @@ impl Rings {
 }
 
 impl Ring {
-    fn open(cpu: i32) -> Result<Ring, (Step, io::Error)> {
+    fn open(cpu: i32, what: What) -> Result<Ring, (Step, io::Error)> {
         let attr = Attr {
             kind: TYPE_SOFTWARE,
             size: size_of::<Attr>() as u32,
             config: COUNT_SW_DUMMY,
             sample_type: SAMPLE_TIME,
-            flags: FLAG_COMM | FLAG_TASK | FLAG_SAMPLE_ID_ALL | FLAG_COMM_EXEC | FLAG_USE_CLOCKID,
+            flags: what.flags(),
+            wakeup: u32::from(what == What::Execs),
             clockid: libc::CLOCK_MONOTONIC,
             ..Attr::default()
         };
@@ -142,7 +179,7 @@ impl Ring {
         };
         match NonNull::new(page.cast::<u8>()) {
             Some(page) if page.as_ptr().cast() != libc::MAP_FAILED => {
-                Ok(Ring { _event: event, page, head_page, before: 0 })
+                Ok(Ring { event, page, head_page, before: 0 })
             }
             _ => Err((Step::Map, io::Error::last_os_error())),
         }

@@ -293,6 +293,15 @@ fn parent(pid: i32) -> Option<i32> {
     }
 }
 
+/// Lets the calling thread run as soon as it can, before all that is not in a hurry (sched(7),
+/// SCHED_FIFO). Whether it may is up to the system; nothing depends on it.
+pub(crate) fn hurry() {
+    let least = libc::sched_param { sched_priority: 1 };
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: the parameter is live; 0 is the calling thread.
+    unsafe { libc::sched_setscheduler(0, policy, &raw const least) };
+}
+
 /// How many descriptors a process may have open (RLIMIT_NOFILE, prlimit(2)).
 pub(crate) fn descriptor_limit(pid: i32) -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

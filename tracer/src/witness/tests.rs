@@ -11,7 +11,8 @@ fn place(path: &str) -> Place {
 /// What the process 7 did to a name.
 fn sight(act: Act, dir: bool, path: &str) -> Sight {
     let (place, also, other, loose) = (place(path), Vec::new(), None, false);
-    Sight { act, dir, member: 0, pid: 7, place, also, loose, other, order: 0, window: (0, 0) }
+    let (order, last, count, window) = (0, 0, 1, (0, 0));
+    Sight { act, dir, member: 0, pid: 7, place, also, loose, other, order, last, count, window }
 }
 
 /// The root of the file system is that of the host.

@@ -90,7 +90,18 @@ fn a_thread_that_executes_takes_the_place_of_the_leader() {
         exit(8, 3, 3),
     ];
     let member = family(&records).members()[1].clone();
-    assert_eq!((member.ended, member.images), (Some(8), vec![(7, b"true".to_vec())]));
+    let program = Program { time: 7, comm: b"true".to_vec(), file: None };
+    assert_eq!((member.ended, member.images), (Some(8), vec![program]));
+}
+
+#[test]
+fn the_first_file_mapped_after_an_exec_is_the_program() {
+    let map = |time, file: &str| Record::Map { time, pid: ROOT, file: file.into() };
+    let files = ["[stack]", "//anon", "/bin/sh", "/lib/ld.so"];
+    let maps = (3..).zip(files).map(|(time, file)| map(time, file));
+    let start = [fork(1, US, ROOT), exec(2, ROOT)];
+    let family = family(&start.into_iter().chain(maps).collect::<Vec<_>>());
+    assert_eq!(family.members()[0].images[0].file.as_deref(), Some(&b"/bin/sh"[..]));
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn tree_of(also: &Also, script: &str, meanwhile: impl FnOnce(&mut Tree)) -> Opti
 
 fn names(members: &[Member]) -> Vec<String> {
     let all = members.iter().flat_map(|m| &m.images);
-    let mut names: Vec<_> = all.map(|(_, n)| String::from_utf8_lossy(n).into_owned()).collect();
+    let mut names: Vec<_> = all.map(|p| String::from_utf8_lossy(&p.comm).into_owned()).collect();
     names.sort();
     names
 }
