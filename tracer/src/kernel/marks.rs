@@ -181,6 +181,8 @@ pub(super) struct FileSystems {
     by_device: FxHashMap<Vec<u8>, u32>,
     /// All mounts that were met.
     pub(super) mounts: FxHashMap<u64, Mount>,
+    /// The types of file systems by device, also of those that are gone.
+    pub(super) kinds: FxHashMap<Vec<u8>, Vec<u8>>,
     pub(super) overlays: Vec<Layers>,
 }
 
@@ -263,6 +265,7 @@ impl FileSystems {
     ) -> (Vec<u32>, Vec<Blind>) {
         let mut mounts = parse(table);
         mounts.retain(|mount| !OF_THE_KERNEL.contains(&&mount.kind[..]));
+        self.kinds.extend(mounts.iter().map(|mount| (mount.device.clone(), mount.kind.clone())));
         self.mounts.extend(mounts.iter().map(|mount| (mount.id, mount.clone())));
         // The shortest root first, and of those the first mount.
         mounts.sort_by_key(|mount| mount.root.len());

@@ -593,8 +593,7 @@ impl Eye {
         if lost > 0 {
             gaps.push(format!("the directories of {lost} events could not be found any more"));
         }
-        let kind = |mount: &Mount| (mount.device.clone(), mount.kind.clone());
-        let kinds = all.mounts.values().map(kind).collect();
+        let kinds = all.kinds.clone();
         View { sights, gaps, blind, mounts, kinds }
     }
 }
