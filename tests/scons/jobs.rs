@@ -18,7 +18,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Longer than anything takes here that does not wait for what never comes.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(100);
+
+/// Settings in which a remote may be silent for longer than that. Gives the flags to use it.
+fn patient(project: &Project, url: &str) -> Vec<String> {
+    let times = "idle-timeout = \"300s\"\nbudget = \"300s\"\n";
+    project.write("airtight.toml", format!("[[cache.remote]]\nurl = \"{url}\"\n{times}"));
+    ["-Q", "--remote-cache-fetch-enabled"].map(str::to_owned).into()
+}
 
 /// A project of so many independent actions.
 fn copies(count: usize) -> Project {
@@ -116,7 +123,9 @@ for n in range(12):
 mkdir -p run
 touch run/$1
 ls run | wc -l >$1
-while [ ! -e go ] && [ $(ls run | wc -l) -lt $(cat slots) ]; do sleep 0.01; done
+n=0
+while [ ! -e go ] && [ $(ls run | wc -l) -lt $(cat slots) ] && [ $n -lt 3000 ]
+do sleep 0.01; n=$((n + 1)); done
 ls run | wc -l >>$1
 touch go
 rm run/$1
@@ -200,8 +209,9 @@ in
             proxy.set(Fault::Hang);
             let project = Project::new(text);
             project.write("more3", "old\n");
+            let flags = patient(&project, &proxy.url());
             let begun = Instant::now();
-            let end = scons(&project, version, &fetch(&proxy.url()), &[slots, "--airtight=off"]);
+            let end = scons(&project, version, &flags, &[slots, "--airtight=off"]);
             assert_eq!(end.code, Some(2), "{version} {slots}\n{}", end.show());
             assert_eq!(end.stderr, "scons: *** [fails] Error 3\n", "{version} {slots}");
             assert!(begun.elapsed() < SOON, "{version} {slots}: {:?}", begun.elapsed());
@@ -281,7 +291,7 @@ fn ctrl_c_waits_for_no_remote() {
             proxy.set(Fault::Hang);
             let project = copies(4);
             project.write("out2", "old\n");
-            let flags = fetch(&proxy.url());
+            let flags = patient(&project, &proxy.url());
             // Without -Q, so that all is told.
             let flags: Vec<&str> =
                 flags.iter().skip(1).map(String::as_str).chain([slots]).collect();
@@ -296,7 +306,7 @@ fn ctrl_c_waits_for_no_remote() {
             assert_eq!(project.read("out2"), "old\n", "{version} {slots}");
             // And the next build is as any other.
             proxy.set(Fault::None);
-            scons(&project, version, &fetch(&proxy.url()), &[slots]).code(0);
+            scons(&project, version, &patient(&project, &proxy.url()), &[slots]).code(0);
             assert_eq!(project.read("out2"), "in\n", "{version} {slots}");
         }
     }

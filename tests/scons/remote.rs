@@ -114,7 +114,7 @@ fn a_remote_that_hangs_is_left_alone_after_its_time() {
         let begun = Instant::now();
         let end = scons(&project, version, &flags, &["-j2"]);
         assert!(right(&project), "{version}\n{}", end.code(0).show());
-        assert!(begun.elapsed() < Duration::from_secs(20), "{version} {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(100), "{version} {:?}", begun.elapsed());
     }
 }
 
