@@ -18,6 +18,9 @@ const WHOLE: &str = "
     out/function2     data/hidden               R001
     out/function2     data/victim2              W009
     out/function2     out/f.left                W001
+    out/function3     data/extra                R001
+    out/function3     data/hidden               R001
+    out/function3     data/spawned              R001
     out/generated     data/hidden               R001
     out/list2         data/hidden               R001
     out/long          data/link.ld              R001
@@ -216,6 +219,51 @@ fn nothing_is_started_where_nothing_is_built() {
         assert!(end.code(2).stderr.contains("scons: *** [build/b.o] airtight: not judged"));
         let end = without(&["--airtight=warn"]);
         assert!(end.code(0).stderr.contains("build/b.o: not judged"), "{}", end.show());
+    }
+}
+
+/// Python code that does what nobody can follow.
+const FORK: &str = "\
+-- SConstruct --
+import os
+import threading
+
+def fork(target, source, env):
+    child = os.fork()
+    if child == 0:
+        open('hidden').close()
+        open('out', 'w').close()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+def thread(target, source, env):
+    worker = threading.Thread(target=lambda: open('out2', 'w').close())
+    worker.start()
+    worker.join()
+
+Command('out', 'in', fork)
+Command('out2', 'in', thread)
+-- in --
+in
+-- hidden --
+hidden
+";
+
+#[test]
+fn what_can_not_be_seen_is_told_and_never_published() {
+    for version in SCONS {
+        let project = Project::new(FORK);
+        let flags = ["-Q", "--remote-cache-push-enabled", "--remote-cache-fetch-enabled"];
+        let (end, found) = build(&project, version, &flags);
+        assert_eq!((end.code, found.len()), (Some(0), 0), "{version} {}", end.show());
+        let told =
+            "airtight: out: a process was started by fork in fork; what it does is not judged
+airtight: out2: a thread was started in thread; what it does is not judged
+";
+        assert_eq!(end.stderr, told, "{version}");
+        build(&project, version, &["-Q", "-c"]).0.code(0);
+        let (end, _) = build(&project, version, &flags);
+        assert!(!end.stdout.contains("Retrieved"), "{version} {}", end.show());
     }
 }
 

@@ -31,6 +31,38 @@ def install():
             _local.starting = False
 
     subprocess.Popen.__init__ = tracing
+    _install_os()
+
+
+def _install_os():
+    """The older ways to start a process go by subprocess too, in a thread that has a session."""
+    system, spawn = os.system, os._spawnvef
+
+    @functools.wraps(system)
+    def calling(command):
+        if session.current() is None:
+            return system(command)
+        process = subprocess.Popen(command, shell=True, close_fds=False)
+        return _wait_status(process.wait())
+
+    def spawning(mode, file, args, env, func):
+        # A name that differs from the first argument can't be told to the tracer.
+        plain = args and os.fsdecode(args[0]) in (os.fsdecode(file), os.path.basename(file))
+        if session.current() is None or mode != os.P_WAIT or not plain:
+            return spawn(mode, file, args, env, func)
+        if func in (os.execv, os.execve) and not os.path.dirname(file):
+            file = os.path.join(os.curdir, os.fsdecode(file))
+        try:
+            return subprocess.Popen([file, *args[1:]], env=env, close_fds=False).wait()
+        except OSError:
+            return 127
+
+    os.system, os._spawnvef = calling, spawning
+
+
+def _wait_status(code):
+    """What os.system gives for a process that ended so."""
+    return -code if code < 0 else code << 8
 
 
 def starting():
@@ -42,7 +74,7 @@ def _start(start, call, now):
     given = call.arguments
     words = _words(given)
     if words is None:
-        now.limit("a process was started in a way that can't be traced")
+        now.unseen("a process was started in a way that can't be traced")
         return start(*call.args, **call.kwargs)
     if not _found(words[0], given):
         # The error is to be that of the program, not of ours.
@@ -51,7 +83,7 @@ def _start(start, call, now):
     recording = now.step(words)
     asked, shell = given["args"], given["shell"]
     trace = [service.program(), "trace", "--transparent", "-o", recording, "--"]
-    given["args"], given["shell"] = trace + words, False
+    given["args"], given["shell"], given["executable"] = trace + words, False, None
     tees = []
     if service.wants_streams():
         for name, number in (("stdout", 1), ("stderr", 2)):
@@ -74,14 +106,14 @@ def _start(start, call, now):
 
 def _words(given):
     """The command line, as text; or None if it can't be had from what is given."""
-    words = given["args"]
-    if given["executable"] is not None:
-        return None
+    words, program = given["args"], given["executable"]
     if isinstance(words, (str, bytes, os.PathLike)):
         words = [words]
     words = [os.fsdecode(word) for word in words]
     if given["shell"]:
-        words = ["/bin/sh", "-c"] + words
+        words = [os.fsdecode(program or "/bin/sh"), "-c"] + words
+    elif program is not None and os.fsdecode(program) != words[0]:
+        return None
     try:
         "\0".join(words).encode("utf-8")
     except UnicodeEncodeError:

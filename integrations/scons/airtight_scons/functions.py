@@ -6,6 +6,7 @@ are not told, so a result that rests on such a recording is never published.
 """
 
 import contextlib
+import functools
 import json
 import os
 import stat
@@ -17,8 +18,12 @@ from . import commands, places, session
 
 _local = threading.local()
 
-#: Events that start a process without subprocess, which is not traced then.
-_PROCESSES = ("os.system", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.spawn")
+#: Events that start what is not traced, and not observed.
+_UNSEEN = {
+    "os.fork": "a process was started by fork",
+    "os.forkpty": "a process was started by forkpty",
+    "os.posix_spawn": "a process was started by posix_spawn",
+}
 
 #: The frames that read modules and their compiled forms: not what the action itself reads.
 _IMPORTS = ("<frozen importlib._bootstrap_external>", "<frozen importlib._bootstrap>")
@@ -38,6 +43,16 @@ _TYPES = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "dir"), (stat.S_ISLNK, "symlink
 def install():
     """Listens from now on; a hook can't be taken away."""
     sys.addaudithook(_hear)
+    start = threading.Thread.start
+
+    @functools.wraps(start)
+    def starting(self):
+        observer = getattr(_local, "observer", None)
+        if observer is not None and not commands.starting():
+            observer.unseen("a thread was started")
+        start(self)
+
+    threading.Thread.start = starting
 
 
 @contextlib.contextmanager
@@ -65,6 +80,10 @@ class Observer:
         self._argv = ["Python", what]
         self._started = int(time.time())
         self._accesses = []
+
+    def unseen(self, what):
+        """Something is done that no event tells of."""
+        self._session.unseen("%s in %s" % (what, self._argv[1]))
 
     def flush(self):
         """Ends a recording, so that what follows comes after it."""
@@ -137,13 +156,13 @@ def _hear(event, args):
     if observer is None or commands.starting():
         return
     told = _EVENTS.get(event)
-    if told is None and event not in _PROCESSES:
+    if told is None and event not in _UNSEEN:
         return
     # What is done to learn more is not the action's own.
     _local.observer = None
     try:
         if told is None:
-            observer._session.limit("a process was started by %s, which can't be traced" % event)
+            observer.unseen(_UNSEEN[event])
         else:
             told(observer, *args)
     finally:

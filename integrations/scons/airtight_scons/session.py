@@ -57,6 +57,11 @@ class Session:
         if why not in self.limits:
             self.limits.append(why)
 
+    def unseen(self, what):
+        """Says that something can't be seen, which is not to happen in silence."""
+        messages.once("%s: %s; what it does is not judged" % (self.name, what))
+        self.limit(what)
+
     def keep_streams(self, tee):
         """Waits for `tee` at the end, and sends what it has kept."""
         self._tees.append(tee)

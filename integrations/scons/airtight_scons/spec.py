@@ -75,9 +75,15 @@ def action(executor, targets=None):
     declared = Declared(executor)
     targets = targets or executor.get_all_targets()
     env = executor.get_build_env()
+    try:
+        words = identity.words(executor)
+    except Exception as error:
+        # Of an action that SCons can't spell out either, it will tell more when it is executed.
+        words = ["scons", str(targets[0])]
+        declared.uncacheable.append("its commands can't be told: %s" % error)
     body = {
         "name": str(targets[0]),
-        "argv": identity.words(executor),
+        "argv": words,
         "inputs": sorted(declared.inputs),
         "input_dirs": sorted(declared.directories),
         "outputs": declared.outputs,
