@@ -7,6 +7,7 @@ mod cmake;
 mod cmake_clean;
 mod command;
 mod confirm;
+mod console;
 mod containers;
 mod integrations;
 mod make;

@@ -1,0 +1,7 @@
+#define CONFIG "cfg_x.h"
+#include CONFIG
+
+int level(void)
+{
+    return LEVEL;
+}

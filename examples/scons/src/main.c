@@ -1,0 +1,10 @@
+#include "version.h"
+#include <stdio.h>
+
+int level(void);
+
+int main(void)
+{
+    printf("%s: level %d\n", VERSION, level());
+    return 0;
+}

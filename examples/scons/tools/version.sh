@@ -1,0 +1,2 @@
+echo "#define VERSION \"$(cat "$1")\""
+date > build/version.log
