@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// reads a file that is not among its dependencies, or writes one that is not among its targets and
 /// side effects. docs/scons.md has more.
 ///
-/// Exit code and streams are those of scons. Its options of ours are `--airtight=enforce|warn|off`
+/// Exit code and streams are those of scons. Its options of ours are `--airtight=enforce|warn|record|off`
 /// and `--airtight-report=FILE`; `airtight scons -- --help` lists them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:

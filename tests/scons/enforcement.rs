@@ -163,6 +163,10 @@ fn warnings_fail_nothing_and_off_says_nothing() {
         assert_eq!(found, expected("build/b.o include/cfg_x.h R001"), "{version}");
         assert!(end.code(0).stderr.starts_with("error[R001]: undeclared read"), "{}", end.show());
         let project = Project::new(MACRO);
+        let (end, found) = build(&project, version, &["-Q", "--airtight=record"]);
+        assert_eq!(found, expected("build/b.o include/cfg_x.h R001"), "{version}");
+        assert_eq!(end.code(0).stderr, "", "{version}");
+        let project = Project::new(MACRO);
         let (end, found) = build(&project, version, &["-Q", "--airtight=off"]);
         assert_eq!((end.code(0).stderr.as_str(), found.len()), ("", 0), "{version}");
     }

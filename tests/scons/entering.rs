@@ -84,7 +84,8 @@ fn what_is_wrong_with_the_command_line_is_told() {
     let end = project.end(command(&["scons", "--program", "no-such-scons"]));
     assert_eq!(end.code(127).stderr, "error: no-such-scons: command not found\n");
     let end = project.end(airtight(&project, SCONS[2], &["--airtight=maybe"]));
-    let told = "option --airtight: invalid choice: 'maybe' (choose from 'enforce', 'warn', 'off')";
+    let told = "option --airtight: invalid choice: 'maybe' (choose from 'enforce', 'warn', \
+                'record', 'off')";
     assert!(end.code(2).stderr.contains(told), "{}", end.show());
 }
 

@@ -8,6 +8,7 @@ are not told, so a result that rests on such a recording is never published.
 import contextlib
 import functools
 import json
+import linecache
 import os
 import stat
 import sys
@@ -25,8 +26,13 @@ _UNSEEN = {
     "os.posix_spawn": "a process was started by posix_spawn",
 }
 
-#: The frames that read modules and their compiled forms: not what the action itself reads.
-_IMPORTS = ("<frozen importlib._bootstrap_external>", "<frozen importlib._bootstrap>")
+#: The code that reads modules and their compiled forms, and lines of code for tracebacks: not what
+#: the action itself reads.
+_IMPORTS = (
+    "<frozen importlib._bootstrap_external>",
+    "<frozen importlib._bootstrap>",
+    linecache.getline.__code__.co_filename,
+)
 
 #: Where Python and SCons are. What they read of themselves, as for a warning, is read once and then
 #: known: whose action it falls to is chance.
@@ -187,9 +193,9 @@ def _open(observer, name, mode, flags):
 
 
 def _importing():
-    """Whether the import system opens the file."""
+    """Whether Python opens the file for itself: to import it, or to show a line of it."""
     frame = sys._getframe(3)
-    for _ in range(3):
+    for _ in range(4):
         if frame is None:
             return False
         if frame.f_code.co_filename in _IMPORTS:

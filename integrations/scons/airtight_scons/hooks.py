@@ -82,7 +82,7 @@ def _judge(now, enforce, status):
         messages.once(note)
     if options.report() is not None:
         messages.report(judged, options.report())
-    if judged["text"]:
+    if judged["text"] and options.mode() != "record":
         messages.tell(judged["text"])
     if enforce and judged["exit"] != 0:
         raise messages.error(now.executor, messages.summary(judged), judged["exit"])

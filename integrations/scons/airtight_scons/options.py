@@ -2,7 +2,7 @@
 
 import SCons.Script
 
-MODES = ("enforce", "warn", "off")
+MODES = ("enforce", "warn", "record", "off")
 
 
 def add():
@@ -15,7 +15,7 @@ def add():
         default="enforce",
         metavar="MODE",
         help="What to do about an action that touches what it does not declare: enforce (fail "
-        "it, the default), warn or off.",
+        "it, the default), warn (tell of it), record (only in the report) or off.",
     )
     SCons.Script.AddOption(
         "--airtight-report",
