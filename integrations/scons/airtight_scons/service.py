@@ -71,7 +71,8 @@ def caller():
     if _caller is None:
         _caller = {
             "workspace": _top(),
-            "variables": {},
+            # For `$HOME` in a policy; actions get what SCons gives them.
+            "variables": {name: os.environ[name] for name in ["HOME"] if name in os.environ},
             "umask": daemon.umask(),
             "build_system": "scons",
         }
