@@ -24,7 +24,7 @@ pub(super) struct Link {
     pub(super) name: Box<[u8]>,
 }
 
-/// One event that told where a directory is.
+/// One event that told where a directory is. With neither: what was told before it counts no more.
 #[derive(Debug)]
 struct Told {
     at: u64,
@@ -49,7 +49,9 @@ struct Node {
 impl Node {
     fn link(&self, at: u64) -> Option<&Link> {
         let since = self.told.partition_point(|told| told.at <= at);
-        let known = self.told[..since].iter().rev().find_map(|told| told.after.as_ref());
+        let voids = |told: &Told| told.before.is_none() && told.after.is_none();
+        let valid = self.told[..since].iter().rposition(voids).map_or(0, |void| void + 1);
+        let known = self.told[valid..since].iter().rev().find_map(|told| told.after.as_ref());
         let later = || {
             self.told[since..].iter().find_map(|told| told.before.as_ref().or(told.after.as_ref()))
         };
@@ -195,6 +197,17 @@ impl Dirs {
         self.told(dir, at, Some(from), Some(to));
         self.renames += 1;
         self.last_rename = at;
+    }
+
+    /// A directory was renamed to and fro up to `at`. The kernel tells equal renames that nobody has
+    /// read yet once, so the last that was told need not be the last: it is looked at again.
+    pub(super) fn unsettled(&mut self, all: &FileSystems, fs: u32, id: &Id<'_>, at: u64) {
+        let Some(dir) = self.find(fs, id) else { return };
+        self.told(dir, at, None, None);
+        self.nodes[dir.0 as usize].found = None;
+        let handle = Handle { kind: id.kind, bytes: id.handle.into() };
+        // One that is gone is told of by the event of its removal.
+        let _ = self.look(&all[fs], dir, &handle);
     }
 
     /// How often a directory has been renamed: names are the same as long as this is.

@@ -152,6 +152,8 @@ struct Who {
     member: u32,
     pid: i32,
     order: u64,
+    /// What names it has may have been given from here on.
+    from: u64,
     /// The last event that the kernel may have merged into this one.
     until: u64,
     window: (u64, u64),
@@ -311,9 +313,22 @@ impl Eye {
                 }
             }
         }
+        let mut renamed = FxHashSet::default();
+        let mut unsettled = Vec::new();
         for (order, (event, member)) in (first..).zip(&events) {
-            if event.mask & libc::FAN_ONDIR != 0 {
-                self.place(all, event, order, member.is_some());
+            if event.mask & libc::FAN_ONDIR == 0 {
+                continue;
+            }
+            self.place(all, event, order, member.is_some());
+            if let (Some(_), Some(file)) = (event.to, event.file)
+                && !renamed.insert(file)
+            {
+                unsettled.push(file);
+            }
+        }
+        for id in &unsettled {
+            if let Some(fs) = all.find(id.fs) {
+                self.dirs.unsettled(all, fs, id, self.order);
             }
         }
         self.relink(all, &events);
@@ -328,7 +343,8 @@ impl Eye {
                 self.gap("the kernel dropped events".to_owned());
             }
             if let Some(member) = *member {
-                let who = Who { member, pid: event.pid, order, until, window: batch.window };
+                let from = if unsettled.is_empty() { order } else { first - 1 };
+                let who = Who { member, pid: event.pid, order, from, until, window: batch.window };
                 self.see(all, event, who);
             }
         }
@@ -339,7 +355,10 @@ impl Eye {
             }
             if let Some(member) = *owners.entry(opened.pid).or_insert_with(|| owner(opened.pid)) {
                 let (pid, order, window) = (opened.pid, self.order, batch.window);
-                self.see_opened(opened, Who { member, pid, order, until: order, window });
+                self.see_opened(
+                    opened,
+                    Who { member, pid, order, from: order, until: order, window },
+                );
             }
         }
     }
@@ -558,7 +577,8 @@ impl Eye {
             };
             let mut also = Vec::new();
             if let Spot::Named(dir, _) = key.spot {
-                for at in self.dirs.moves(dir, who.order, who.until) {
+                let moves = self.dirs.moves(dir, who.from, who.until);
+                for at in std::iter::once(who.from).chain(moves) {
                     also.extend(
                         place(key.spot, at).filter(|at| *at != found && !also.contains(at)),
                     );

@@ -73,6 +73,36 @@ fn directories_that_are_renamed_under_their_files() {
 }
 
 #[test]
+fn a_directory_that_is_renamed_to_and_fro() {
+    let run = Run::new();
+    let calls = [
+        "mkdir :a 0700",
+        "rename :a :b",
+        "rename :b :a",
+        "rename :a :b",
+        "mkdir :b/x 0700",
+        "rename :b :a",
+        "mkdir :a/y 0700",
+        "rename :a :b",
+    ];
+    let Some(view) = run.ops(&calls) else { return };
+    assert_eq!(view.gaps, Vec::<String>::new());
+    let facts = facts(&view, run.path());
+    for name in ["b/x", "a/y"] {
+        // Which of the two it was can't be told when both renames came as one event.
+        let is_it = |fact: &&String| {
+            let names = fact.strip_prefix("Create ").map(|names| names.split(" or "));
+            names.is_some_and(|mut names| names.any(|found| found == format!("{name}/")))
+        };
+        assert_eq!(facts.iter().filter(is_it).count(), 1, "{name}: {facts:?}");
+    }
+    // What it is called after the last of them is known again.
+    let script = "mkdir c; mv c d; mv d c; mv c d; sleep 0.2; mkdir d/z";
+    let Some(view) = run.shell(script) else { return };
+    assert!(super::harness::facts(&view, run.path()).contains(&"Create d/z/".to_owned()));
+}
+
+#[test]
 fn names_that_two_processes_fight_for() {
     let run = Run::new();
     let script = "mkdir a b; (for i in $(seq 60); do echo x > a/f; mv a/f b/f; done) & \
