@@ -100,6 +100,9 @@ fn the_end_of_a_process_closes_what_it_wrote() {
 
 #[test]
 fn a_program_that_was_made_just_now() {
+    if !super::is_privileged() {
+        return;
+    }
     let run = Run::new();
     std::fs::copy(program("ops"), run.path().join("copy")).expect("copy");
     exactly(
