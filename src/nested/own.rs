@@ -41,10 +41,15 @@ pub(crate) fn disown(
         counts || !its_own(access.process, access.first)
     });
     recording.host.retain(|note| !its_own(note.process, note.first));
-    // A witness of theirs opens files by handles, on mounts of its own.
+    // A witness of theirs opens files by handles, on mounts of its own. Ours sees that too.
+    let inside = format!("{}/", workspace.display());
     let about_itself = |reason: &Reason| {
-        matches!(reason.code, ReasonCode::Other | ReasonCode::PathUnreadable)
-            && reason.process.is_some_and(|process| since.contains_key(&process))
+        let of_witness = match reason.code {
+            ReasonCode::Other | ReasonCode::PathUnreadable => true,
+            ReasonCode::WitnessDisagrees => !reason.detail.starts_with(&inside),
+            _ => false,
+        };
+        of_witness && reason.process.is_some_and(|process| since.contains_key(&process))
     };
     if let Some(Completeness::Incomplete { reasons }) = &mut recording.end {
         reasons.retain(|reason| !about_itself(reason));

@@ -2,6 +2,7 @@
 
 use crate::harness::World;
 use crate::support::{Trace, privileged};
+use std::path::Path;
 
 /// How often each action runs.
 const RUNS: usize = 100;
@@ -44,7 +45,8 @@ fn python() {
 fn cargo() {
     let setup = "file Cargo.toml [package]\\nname = \"a\"\\nedition = \"2021\"\\n\
                  [lib]\\npath = \"a.rs\"\nfile a.rs pub fn a() {}";
-    let script = format!("HOME=$PWD {} check --quiet --offline", env!("CARGO"));
+    let tools = Path::new(env!("CARGO")).parent().expect("a directory").display();
+    let script = format!("HOME=$PWD PATH={tools}:$PATH cargo check --quiet --offline");
     always(setup, &script);
 }
 
