@@ -569,10 +569,11 @@ impl Eye {
             Some(Place { device: all[fs].device.clone(), path })
         };
         let mut sights = Vec::with_capacity(self.list.len());
-        let mut lost = 0;
+        let mut lost = 0u64;
         for Seen { key, dir, loose, who, count, last } in &self.list {
             let Some(found) = place(key.spot, who.order) else {
-                lost += 1;
+                // A directory that a rename has replaced: the event of that is the rename's.
+                lost += u64::from(!(*dir && key.act == Act::Attrib));
                 continue;
             };
             let mut also = Vec::new();

@@ -41,7 +41,7 @@ pub(crate) const AGREEMENTS: [Agreement; 11] = [
     },
     Agreement {
         act: Act::List,
-        dir: None,
+        dir: Some(true),
         event: "`FAN_ACCESS` of a directory",
         verb: "listed",
         by: Deeds::LIST,

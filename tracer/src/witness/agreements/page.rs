@@ -41,9 +41,14 @@ fn the_page_is_up_to_date() {
 
 #[test]
 fn each_act_has_one_row() {
+    // That a file is read shows when it is opened.
     use crate::kernel::view::Act::*;
     for act in [Open, List, Exec, Modify, CloseWrite, Create, Delete, MovedFrom, MovedTo, Attrib] {
         for dir in [false, true] {
+            if (act, dir) == (List, false) {
+                assert!(super::agreement(act, dir).is_none());
+                continue;
+            }
             let fits = |a: &&super::Agreement| a.act == act && a.dir.is_none_or(|d| d == dir);
             assert_eq!(AGREEMENTS.iter().filter(fits).count(), 1, "{act:?} {dir}");
             assert!(super::agreement(act, dir).is_some_and(|a| a.by != Deeds::NONE));
