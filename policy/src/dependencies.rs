@@ -174,8 +174,35 @@ impl Judge<'_> {
                 add(if first == 20 { Need::NotDirectory } else { Need::Absent }, Seen::Nothing);
             }
         }
+        self.left_on_the_way(&tree, recording, &mut found);
         found.sort_by(|a, b| (&a.path, a.need).cmp(&(&b.path, b.need)));
+        found.dedup();
         found
+    }
+
+    /// Adds the directories that `..` left again on the way to other names: that they are no links.
+    fn left_on_the_way(&self, tree: &Tree<'_>, recording: &Recording, found: &mut Vec<Dependency>) {
+        let dots = |id: &PathId| tree.path(*id).windows(4).any(|part| part == b"/../");
+        let asked: FxHashSet<(PathId, Option<PathId>)> = recording
+            .accesses
+            .iter()
+            .filter(|access| dots(&access.requested))
+            .map(|access| (access.requested, (access.errno != 0).then_some(access.path)))
+            .collect();
+        for (name, missing) in asked {
+            // A name that is missing leads no further.
+            let led =
+                |path: &Vec<u8>| missing.is_none_or(|end| below(path, tree.path(end)).is_none());
+            for path in tree.left_on_the_way(name).into_iter().take_while(led) {
+                let made = tree.find(&path).and_then(|id| tree.states.get(&id));
+                if made.is_none_or(|state| state.own_since == NEVER)
+                    && self.may_depend_on(&path)
+                    && !self.leads_to_output(&path)
+                {
+                    found.push(Dependency { path, need: Need::Type, seen: Seen::Nothing });
+                }
+            }
+        }
     }
 }
 

@@ -149,6 +149,11 @@ impl<'a> Tree<'a> {
         self.recording.accesses.get(index as usize)
     }
 
+    /// The number of a path that was named.
+    pub(crate) fn find(&self, path: &[u8]) -> Option<PathId> {
+        self.paths.find(path)
+    }
+
     /// The bytes of a path; nothing for a number that does not exist.
     pub(crate) fn path(&self, id: PathId) -> &[u8] {
         if (id.0 as usize) < self.paths.len() { self.paths.get(id) } else { b"" }
@@ -229,6 +234,23 @@ impl<'a> Tree<'a> {
         requested: PathId,
         hops: &mut Vec<PathId>,
     ) -> Vec<Vec<u8>> {
+        self.way(requested, hops, |_| ())
+    }
+
+    /// The directories that `..` left again on the way to `requested`. Were one of them a link
+    /// instead, the name would lead elsewhere.
+    pub(crate) fn left_on_the_way(&self, requested: PathId) -> Vec<Vec<u8>> {
+        let mut left = Vec::new();
+        self.way(requested, &mut Vec::new(), |directory| left.push(directory.to_vec()));
+        left
+    }
+
+    fn way(
+        &self,
+        requested: PathId,
+        hops: &mut Vec<PathId>,
+        mut leave: impl FnMut(&[u8]),
+    ) -> Vec<Vec<u8>> {
         let mut names = Vec::new();
         let mut rest: Vec<Vec<u8>> = components(self.path(requested)).map(<[u8]>::to_vec).collect();
         rest.reverse();
@@ -240,6 +262,9 @@ impl<'a> Tree<'a> {
         let mut left = 40;
         while let Some(part) = rest.pop() {
             if part == b".." {
+                if !reached.is_empty() {
+                    leave(&reached);
+                }
                 reached.truncate(
                     parent(&reached).map_or(0, |up| if up == b"/" { 0 } else { up.len() }),
                 );
@@ -249,7 +274,7 @@ impl<'a> Tree<'a> {
             reached.push(b'/');
             reached.extend_from_slice(&part);
             let Some((link, &text)) =
-                self.paths.find(&reached).and_then(|id| Some((id, self.links.get(&id)?)))
+                self.find(&reached).and_then(|id| Some((id, self.links.get(&id)?)))
             else {
                 continue;
             };
@@ -289,7 +314,7 @@ impl<'a> Tree<'a> {
         }
         let mut at = parent(self.path(path));
         while let Some(directory) = at {
-            let state = self.paths.find(directory).and_then(|id| self.states.get(&id));
+            let state = self.find(directory).and_then(|id| self.states.get(&id));
             if state.is_some_and(|s| s.removed.is_some()) {
                 return true;
             }

@@ -40,9 +40,9 @@ macro_rules! tests {
 }
 
 tests! {
-    compile: c cxx macro_include has_include search_order include_next forced_include response_file specs precompiled_header depfile preprocess search_variable clang overlay assembler incbin linked_directory linked_header modules debug_information compressed_debug_information lto profile profile_by_place kernel_name own_assembler;
+    compile: c cxx macro_include has_include search_order include_next forced_include response_file specs precompiled_header depfile preprocess search_variable clang overlay assembler incbin linked_directory linked_header modules debug_information compressed_debug_information lto profile profile_by_place kernel_name own_assembler search_up;
     self_declared: c cxx macro_include has_include search_order depfile incbin clang precompiled_header debug_information;
     link: archive archive_script program library_order thin_archive implicit_script linker_script version_script needed_library response_file lto relocatable objcopy strip symbols built_tool preloaded library_variable;
-    generate: python python_package python_zip python_settings descriptions dotfile directory shell interpreters program_search pipeline join glob whole_directory listing directory_test file_test link_text without_influence perl m4 bison flex startup_file chain_of_links up_from_link absent_directories intermediate list_of_files time_zone listed_types;
+    generate: python python_package python_zip python_settings descriptions dotfile directory shell interpreters program_search pipeline join glob whole_directory listing directory_test file_test link_text without_influence perl m4 bison flex startup_file chain_of_links up_from_link absent_directories intermediate list_of_files time_zone listed_types up_from_directory;
     tools: tar untar gzip xxd git_attributes git_archive make cmake ninja xml openssl make_path patch checksums;
 }

@@ -436,14 +436,12 @@ impl Looker {
         let mut name = std::mem::take(&mut self.todo);
         name.clone_from(&look.requested);
         let mut result = None;
-        let mut whole = true;
         for link in 0..MOST_LINKS {
             let Some(end) = name.iter().rposition(|b| *b == b'/') else { break };
             let Some(dir) = self.directory(viewer, &name[..end]) else { break };
             look.path.clone_from(&dir.path);
             look.hops.extend_from_slice(&dir.hops);
             let missing = dir.missing;
-            whole &= !missing;
             if !missing {
                 look.path.extend_from_slice(&name[end + 1..]);
             }
@@ -489,10 +487,6 @@ impl Looker {
         }
         self.todo = name;
         result?;
-        // Without links, `..` on the way is of no interest.
-        if look.hops.is_empty() && whole {
-            look.requested.clone_from(&look.path);
-        }
         Some(())
     }
 

@@ -416,3 +416,22 @@ pub(crate) fn own_assembler() -> Case<'static> {
         ..Case::EMPTY
     }
 }
+
+/// A search path through a directory and up again.
+pub(crate) fn search_up() -> Case<'static> {
+    const REASON: &str = "that a directory left by `..` is one, and no link, is in the key";
+    Case {
+        files: &[
+            ("a.c", "#include <a.h>\nint f(void) { return A; }\n"),
+            ("include/a.h", "#define A 1\n"),
+            ("other/include/a.h", "#define A 2\n"),
+        ],
+        before: "mkdir -p src other/src",
+        run: "gcc -Isrc/../include -c a.c -o a.o",
+        inputs: &["a.c", "include/a.h"],
+        outputs: &["a.o"],
+        keyed: &[("src/", REASON)],
+        replaced: &[("src", "ln -s other/src src")],
+        ..Case::EMPTY
+    }
+}

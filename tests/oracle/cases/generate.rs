@@ -500,3 +500,18 @@ pub(crate) fn listed_types() -> Case<'static> {
         ..Case::EMPTY
     }
 }
+
+/// `..` leads to the directory above whatever the name before it is: a link, from tomorrow on.
+pub(crate) fn up_from_directory() -> Case<'static> {
+    const REASON: &str = "that a directory left by `..` is one, and no link, is in the key";
+    Case {
+        files: &[("x", "here\n"), ("deep/x", "there\n"), ("deep/dir/y", "")],
+        before: "mkdir src",
+        run: "sh -c 'cat src/../x > out'",
+        inputs: &["x"],
+        outputs: &["out"],
+        keyed: &[("src/", REASON)],
+        replaced: &[("src", "ln -s deep/dir src")],
+        ..Case::EMPTY
+    }
+}
