@@ -1,7 +1,9 @@
 //! Other roots and mount namespaces: the text in the call is not the name. Root enters them as it
 //! is, an ordinary user by way of a user namespace.
 
-use crate::harness::{Case, Trace};
+use crate::harness::{Case, Trace, is_root};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 fn both(setup: &str, how: &str, check: impl Fn(Trace)) {
     check(Case::run(setup, &["spaces", how]).end_left_open().trace());
@@ -91,4 +93,30 @@ fn entering_the_namespace_of_another() {
 fn pivot_root() {
     let facts = ["?probe+ d", "read d/f", "probe- d/no"];
     both("file d/f\nfile f", "pivot", exactly(&facts));
+}
+
+#[test]
+fn entering_the_namespace_of_a_stranger() {
+    let root = is_root();
+    let own: &[&str] = if root { &[] } else { &["--user", "--map-root-user"] };
+    let mut stranger = Command::new("unshare")
+        .args(own)
+        .args(["--mount", "sh", "-c", "echo there; read answer"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("unshare");
+    let mut line = String::new();
+    let told = stranger.stdout.take().expect("a pipe");
+    BufReader::new(told).read_line(&mut line).expect("a line");
+    assert_eq!(line, "there\n");
+    let pid = stranger.id();
+    let mut enter = vec!["/usr/bin/nsenter".to_owned(), format!("--mount=/proc/{pid}/ns/mnt")];
+    if !root {
+        enter.extend([format!("--user=/proc/{pid}/ns/user"), "--preserve-credentials".to_owned()]);
+    }
+    enter.push("/bin/true".to_owned());
+    Case::run("", &enter).incomplete("path-unreadable").trace();
+    drop(stranger.stdin.take());
+    stranger.wait().expect("its end");
 }

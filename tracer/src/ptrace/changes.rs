@@ -200,6 +200,14 @@ impl Tracer<'_, '_> {
                 fs.cwd = None;
                 drop(fs);
                 self.meet_mounts(tid);
+                if !self.is_at_home(tid) {
+                    let id = self.process_of(tid);
+                    self.log.incomplete(id, ReasonCode::PathUnreadable, || {
+                        "it entered a mount namespace of others, where file systems in memory have \
+                         files that it did not make"
+                            .into()
+                    });
+                }
             }
             _ => {
                 self.remounted = true;
@@ -208,6 +216,16 @@ impl Tracer<'_, '_> {
                 self.meet_mounts(tid);
             }
         }
+    }
+
+    /// Whether a thread is in a mount namespace of our own, or of another process of the tree.
+    fn is_at_home(&self, tid: i32) -> bool {
+        let namespace = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/mnt")).ok();
+        let here = namespace(&tid.to_string());
+        let others = self.tasks.keys().filter(|other| **other != tid);
+        here.is_some()
+            && (here == namespace("self")
+                || others.into_iter().any(|other| namespace(&other.to_string()) == here))
     }
 
     /// Has the witness watch what a stopped thread sees of mounts.
