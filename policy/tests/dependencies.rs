@@ -114,6 +114,36 @@ fn links_count_by_their_text() {
 }
 
 #[test]
+fn a_directory_that_is_left_again_counts_by_its_type() {
+    let asked = |maker: &mut Maker, requested: &str, path: &str| {
+        let requested = maker.intern(requested);
+        maker.add(Kind::Read, Op::Open, path).requested = requested;
+    };
+    are(
+        |maker| asked(maker, "/ws/a/b/../../c", "/ws/c"),
+        &["Content /ws/c", "Type /ws/a", "Type /ws/a/b"],
+    );
+    // Through a link it is what the link leads to that is left.
+    are(
+        |maker| {
+            maker.read_over("/ws/l", "deep/d", "/ws/l/../c", "/ws/deep/c");
+        },
+        &["Content /ws/deep/c", "Link /ws/l to deep/d", "Type /ws/deep/d"],
+    );
+    // What is missing leads nowhere, and what the action made is its own.
+    are(
+        |maker| {
+            let requested = maker.intern("/ws/a/../no/../c");
+            let access = maker.add(Kind::Probe, Op::Stat, "/ws/no");
+            (access.requested, access.errno, access.object) = (requested, 2, 0);
+            maker.mkdir("/ws/made");
+            asked(maker, "/ws/made/../c", "/ws/c");
+        },
+        &["Absent /ws/no", "Content /ws/c", "Type /ws/a"],
+    );
+}
+
+#[test]
 fn what_the_action_makes_itself_does_not_count() {
     let declared = |change: &dyn Fn(&mut Declaration), recording: &Recording| {
         let mut declaration = action();
