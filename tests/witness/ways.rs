@@ -87,6 +87,28 @@ fn what_an_exec_loads() {
     ]);
 }
 
+/// An interpreter that binfmt_misc names, in a user namespace with formats of its own (Linux 6.7), so
+/// that the machine's stay as they are.
+#[test]
+fn what_a_format_names() {
+    if !privileged() {
+        return;
+    }
+    const FORMATS: &str = "/proc/sys/fs/binfmt_misc";
+    let script = format!(
+        "mount -t binfmt_misc none {FORMATS} &&
+         echo :airtight:M::ATMISC::$T/tool: > {FORMATS}/register && $T/prog"
+    );
+    let command = ["/usr/bin/unshare", "--map-root-user", "--mount", "/bin/sh", "-c", &script];
+    let setup = "copy tool bare.bare\nscript prog ATMISC";
+    let run = Trace::of(setup).run(&command);
+    // The mount is one that the host does not show; nothing else is amiss.
+    assert_eq!(run.codes(), ["path-unreadable"].into());
+    let run = Trace::of(setup).forgets("execve").run(&command);
+    let expected = ["opened prog", "executed prog", "opened tool", "executed tool"];
+    assert_eq!(run.missed(), expected.map(str::to_owned).into());
+}
+
 #[test]
 fn bind_mounts() {
     if !privileged() {
