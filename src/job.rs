@@ -247,6 +247,7 @@ impl Job {
         command.stdio = Default::default();
         let kept = capture.map(Capture::finish).unwrap_or_default();
         let outcome = outcome?;
+        command::tell_unwatched(&outcome, printer);
         let recorded = recorder.is_none_or(|recorder| match recorder.finish() {
             Ok(_) => true,
             Err(error) => {

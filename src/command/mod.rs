@@ -28,6 +28,7 @@ mod why;
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit::Status;
+use crate::printer::Printer;
 use airtight_policy::{self as policy, Date, Declaration, Judge, Rule, Verdict};
 use airtight_recording::{Exit, Reason, Recording, errno_name};
 use serde::Serialize;
@@ -65,6 +66,14 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
 fn word(value: impl Serialize) -> String {
     let value = serde_json::to_value(value).ok();
     value.as_ref().and_then(|value| value.as_str()).unwrap_or_default().to_owned()
+}
+
+/// Says where the witness that was asked for sees less.
+pub(crate) fn tell_unwatched(outcome: &airtight_tracer::Outcome, printer: &Printer) {
+    if !outcome.unwatched.is_empty() {
+        let places = outcome.unwatched.join("; ");
+        printer.warning(&format!("the witness does not see all of what happens: {places}"));
+    }
 }
 
 /// A warning with the first reasons why a recording is incomplete.

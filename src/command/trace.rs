@@ -73,6 +73,7 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Status, Error> {
     let target = args.output.unwrap_or_else(|| args.format.default_name().into());
     let mut recorder = Recorder::create(&target, args.format)?;
     let (outcome, _) = nested::run(&command, options, &mut recorder)?;
+    super::tell_unwatched(&outcome, printer);
     let mut complete = args.transparent || outcome.completeness.is_complete();
     if let (Completeness::Incomplete { reasons }, false) = (&outcome.completeness, args.transparent)
     {
