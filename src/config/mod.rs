@@ -126,6 +126,8 @@ impl Config {
     /// no setting says it.
     pub(crate) fn witness(&self, usual: tracer::Witness) -> tracer::Witness {
         match self.witness {
+            // It would be held against itself.
+            _ if self.backend == tracer::Backend::Fanotify => tracer::Witness::Off,
             Some(witness) => witness,
             // Without one nothing could be published.
             None if self.cache.require_witness && usual == tracer::Witness::Off => {

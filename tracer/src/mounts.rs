@@ -43,7 +43,7 @@ pub(crate) struct Mounts {
 
 /// File systems that live in memory and hold nothing that was not put there by the task itself or
 /// by the kernel.
-const IN_MEMORY: &[&[u8]] = &[
+pub(crate) const IN_MEMORY: &[&[u8]] = &[
     b"tmpfs",
     b"ramfs",
     b"proc",

@@ -56,7 +56,6 @@ impl Shared {
 /// read.
 pub(super) fn facts(deeds: &[Deed], object: u32, shared: &Shared) -> Vec<(Act, Fact)> {
     let all = |act| deeds.iter().filter(move |deed| deed.act == act);
-    let count = |act| all(act).map(|deed| deed.count).sum::<u32>();
     let has = |act| all(act).next().is_some();
     let directory = object == libc::S_IFDIR;
     let written = has(Act::CloseWrite) || has(Act::Modify);
@@ -71,8 +70,8 @@ pub(super) fn facts(deeds: &[Deed], object: u32, shared: &Shared) -> Vec<(Act, F
             Act::List if directory && !has(Act::Open) => fact(Kind::List, Op::Enumerate),
             Act::List if directory => {}
             Act::Exec => fact(Kind::Exec, Op::Exec),
-            // To execute a file the kernel opens and reads it.
-            Act::Open if written || count(Act::Open) <= count(Act::Exec) => {}
+            // To execute a file the kernel opens and reads it, and who else does is not told apart.
+            Act::Open if written || has(Act::Exec) => {}
             // For one who got the descriptor, and did not read.
             Act::Open if shared.passed && !shared.read => {}
             Act::Open => fact(Kind::Read, Op::Open),

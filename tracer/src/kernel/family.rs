@@ -248,4 +248,4 @@ impl Family {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -3,6 +3,7 @@
 
 use super::records::{self, Record};
 use super::tree::refusal;
+use super::unwatched::Mounted;
 use crate::command::Error;
 use crate::log::name_of;
 use crate::sys::perf::{Rings, What};
@@ -29,6 +30,8 @@ pub(super) struct Found {
     pub(super) env: Vec<Vec<u8>>,
     /// Its current directory.
     pub(super) cwd: Vec<u8>,
+    /// A file system in its view that is not watched.
+    pub(super) unwatched: Option<String>,
 }
 
 /// A thread that looks.
@@ -41,11 +44,11 @@ pub(super) struct Images {
 const MOST: u64 = 4 * 1024 * 1024;
 
 impl Images {
-    /// Begins to look, and notes the variables that are named.
+    /// Begins to look, and notes the variables that are named. `mounted` is watched.
     ///
     /// # Errors
     /// [`Error::Forbidden`] where the kernel refuses its process events.
-    pub(super) fn begin(marks: Vec<String>) -> Result<Images, Error> {
+    pub(super) fn begin(marks: Vec<String>, mounted: Mounted) -> Result<Images, Error> {
         let system = |source| Error::System { what: "watching for programs".into(), source };
         let rings = Rings::open(What::Execs).map_err(|(step, error)| refusal(step, error))?;
         let (word, stop) = io::pipe().map_err(system)?;
@@ -54,7 +57,7 @@ impl Images {
         let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
         let started = std::thread::Builder::new()
             .name("airtight-images".to_owned())
-            .spawn(move || look(rings, &marks, &word, &sender));
+            .spawn(move || look(rings, &marks, &mounted, &word, &sender));
         if let Ok(before) = before {
             // Can't fail: the mask was in force before.
             let _ = before.thread_set_mask();
@@ -80,26 +83,39 @@ impl Images {
     }
 }
 
-fn look(mut rings: Rings, marks: &[String], stop: &PipeReader, sender: &Sender<Found>) {
+fn look(
+    mut rings: Rings,
+    marks: &[String],
+    mounted: &Mounted,
+    stop: &PipeReader,
+    sender: &Sender<Found>,
+) {
     // It has little to do, and a short time to do it in.
     process::hurry();
     let mut bytes = Vec::new();
+    // Those whose arguments were not in their place yet, and how often that was so.
+    let mut later: Vec<(Exec, u32)> = Vec::new();
     loop {
-        let stopped = rings.wait(stop);
+        let stopped = rings.wait(stop, if later.is_empty() { -1 } else { 1 });
         bytes.clear();
         rings.drain(&mut bytes);
-        let mut execs = Vec::new();
+        let mut execs = std::mem::take(&mut later);
         // What is lost or malformed costs arguments, which may be missing at any time.
         let _ = records::parse(&bytes, |record| {
             if let Record::Exec { time, pid, comm } = record {
-                execs.push((time, pid, comm));
+                execs.push((Exec { time, pid, comm }, 0));
             }
         });
-        for (time, pid, comm) in execs {
-            if let Some(found) = of(pid, time, &comm, marks)
-                && sender.send(found).is_err()
-            {
-                return;
+        for (exec, tries) in execs {
+            match exec.look(marks) {
+                Look::Found(mut found) => {
+                    found.unwatched = mounted.of(exec.pid);
+                    if sender.send(found).is_err() {
+                        return;
+                    }
+                }
+                Look::Early if tries < MOST_TRIES => later.push((exec, tries + 1)),
+                Look::Early | Look::Gone => {}
             }
         }
         if stopped {
@@ -108,35 +124,67 @@ fn look(mut rings: Rings, marks: &[String], stop: &PipeReader, sender: &Sender<F
     }
 }
 
-/// What the process runs, if that is still what it executed. Its arguments first: the rest is known
-/// by other means, or of less use, and every moment counts.
-fn of(pid: i32, time: u64, comm: &[u8], marks: &[String]) -> Option<Found> {
-    let argv = waited(pid, "cmdline")?;
-    let mut env = if marks.is_empty() { Vec::new() } else { waited(pid, "environ")? };
-    env.retain(|entry| marks.iter().any(|mark| mark.as_bytes() == name_of(entry)));
-    let link = |name: &str| {
-        let link = std::fs::read_link(format!("/proc/{pid}/{name}")).unwrap_or_default();
-        link.into_os_string().into_vec()
-    };
-    let (exe, cwd) = (link("exe"), link("cwd"));
-    let now = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
-    (now.strip_suffix(b"\n")? == comm).then_some(Found { pid, time, exe, argv, env, cwd })
+/// An exec that was recorded.
+struct Exec {
+    time: u64,
+    pid: i32,
+    comm: Vec<u8>,
 }
 
-/// A file of strings that end with a NUL each. The exec is known a moment before they are in their
-/// place.
-fn waited(pid: i32, name: &str) -> Option<Vec<Vec<u8>>> {
-    const MOST_TRIES: u32 = 20;
-    const MOMENT: Duration = Duration::from_micros(20);
-    let name = format!("/proc/{pid}/{name}");
-    let mut text = Vec::new();
-    for _ in 0..MOST_TRIES {
-        File::open(&name).ok()?.take(MOST).read_to_end(&mut text).ok()?;
-        if let Some((_, strings)) = text.split_last() {
-            let end = if text.ends_with(b"\0") { strings } else { &text };
-            return Some(end.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect());
+enum Look {
+    Found(Found),
+    /// The exec is known a moment before the arguments are in their place.
+    Early,
+    Gone,
+}
+
+/// About 200 ms; a program can have no arguments at all.
+const MOST_TRIES: u32 = 200;
+
+impl Exec {
+    /// What the process runs, if that is still what it executed. Its arguments first: the rest is
+    /// known by other means, or of less use, and every moment counts.
+    fn look(&self, marks: &[String]) -> Look {
+        const QUICK: u32 = 20;
+        const MOMENT: Duration = Duration::from_micros(20);
+        let mut argv = list(self.pid, "cmdline");
+        for _ in 0..QUICK {
+            if argv.as_ref().is_none_or(|argv| !argv.is_empty()) {
+                break;
+            }
+            std::thread::sleep(MOMENT);
+            argv = list(self.pid, "cmdline");
         }
-        std::thread::sleep(MOMENT);
+        match argv {
+            Some(argv) if argv.is_empty() => Look::Early,
+            Some(argv) => self.with(argv, marks).map_or(Look::Gone, Look::Found),
+            None => Look::Gone,
+        }
     }
-    None
+
+    fn with(&self, argv: Vec<Vec<u8>>, marks: &[String]) -> Option<Found> {
+        let &Exec { time, pid, ref comm } = self;
+        let mut env = if marks.is_empty() { Vec::new() } else { list(pid, "environ")? };
+        env.retain(|entry| marks.iter().any(|mark| mark.as_bytes() == name_of(entry)));
+        let link = |name: &str| {
+            let link = std::fs::read_link(format!("/proc/{pid}/{name}")).unwrap_or_default();
+            link.into_os_string().into_vec()
+        };
+        let (exe, cwd) = (link("exe"), link("cwd"));
+        let now = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+        let unwatched = None;
+        let found = Found { pid, time, exe, argv, env, cwd, unwatched };
+        (now.strip_suffix(b"\n")? == comm).then_some(found)
+    }
+}
+
+/// A file of strings that end with a NUL each.
+fn list(pid: i32, name: &str) -> Option<Vec<Vec<u8>>> {
+    let mut text = Vec::new();
+    File::open(format!("/proc/{pid}/{name}")).ok()?.take(MOST).read_to_end(&mut text).ok()?;
+    let text = text.strip_suffix(b"\0").unwrap_or(&text);
+    Some(match text {
+        b"" => Vec::new(),
+        text => text.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect(),
+    })
 }

@@ -19,6 +19,7 @@ pub(crate) mod recorder;
 pub(crate) mod records;
 mod story;
 pub(crate) mod tree;
+mod unwatched;
 pub(crate) mod view;
 
 pub use guard::{Asked, guard_ability};
@@ -44,6 +45,9 @@ const PAUSE: i32 = 20;
 
 /// Enough for some thousand events.
 const BUFFER: usize = 256 * 1024;
+
+/// More than any event with handles and names has.
+const LARGEST: usize = 4096;
 
 /// The mount table of this process, or of a thread with mounts of its own.
 const OWN_MOUNTS: &str = "/proc/thread-self/mountinfo";
@@ -256,11 +260,15 @@ impl Reader {
             bytes.extend_from_slice(&self.buffer[..named]);
             let plain = self.groups.opened.read(&mut self.buffer)?;
             self.locate(plain, &mut opened)?;
-            if named == 0 && plain == 0 {
-                // What was queued before has been read.
+            if named > 0 || plain > 0 {
+                to = perf::now();
+            }
+            // What was queued before has been read: the kernel stops early only where nothing is
+            // left. To wait for nothing at all could take forever, where each read makes an event
+            // (under a tracer that keeps a log of them).
+            if named + LARGEST <= self.buffer.len() && plain == 0 {
                 break now;
             }
-            to = perf::now();
         };
         if !bytes.is_empty() || !opened.is_empty() {
             self.waiting.push_back(Batch { bytes, opened, window: (self.emptied, to) });

@@ -30,13 +30,16 @@ enum Moment {
 
 /// The order in the view, and what goes first where that is equal.
 type Key = (u64, u8, Moment);
+/// Before the first thing that the process or one of its descendants does.
 const BIRTH: u8 = 0;
 /// Before what the program did.
 const EXECUTES: u8 = 1;
 const SEEN: u8 = 2;
 /// After the kernel has opened the program.
 const EXECUTED: u8 = 3;
-const END: u8 = 4;
+/// Of a process that does nothing: after what its maker has executed.
+const IDLE_BIRTH: u8 = 4;
+const END: u8 = 5;
 
 /// Sequence numbers, from 1.
 #[derive(Debug)]
@@ -81,41 +84,55 @@ impl Order {
             let after = view.sights.partition_point(|sight| sight.window.1 < time);
             view.sights.get(after).map_or(end, |sight| sight.order)
         };
-        let mut births: Vec<u64> = members
-            .iter()
-            .zip(&done)
-            .map(|(m, done)| {
-                done.iter().map(|(order, _)| *order).min().unwrap_or(end).min(at(m.born))
-            })
-            .collect();
-        let mut keys: Vec<Key> = Vec::new();
-        let mut since: FxHashMap<MemberId, u64> = FxHashMap::default();
-        for (number, program) in programs.iter().enumerate() {
-            let member = program.member as usize;
-            let since = since.entry(program.member).or_insert(births[member]);
-            let next =
-                done[member].iter().find(|(order, to)| order >= since && *to >= program.time);
-            let (place, class) = match (program.seen.filter(|seen| *seen >= *since), next) {
-                (Some(seen), _) => (seen, EXECUTED),
-                (None, Some((next, _))) => (*next, EXECUTES),
-                (None, None) => (at(program.time).max(*since), EXECUTES),
-            };
-            *since = place;
-            last[member] = last[member].max(place);
-            keys.push((place, class, Moment::Program(number)));
-        }
-        // Whoever made a process was there before. Later numbers are mostly later births; a child
-        // with a lower number has been added by its own, and needs no maker.
+        let until = |time: u64| {
+            let after = view.sights.partition_point(|sight| sight.window.0 <= time);
+            after.checked_sub(1).map_or(0, |at| view.sights[at].order)
+        };
+        // By member: the first thing that it or one of its descendants did, and its children. Those
+        // have higher numbers, but for some that were added on their own.
+        let mut first: Vec<Option<u64>> =
+            done.iter().map(|done| done.iter().map(|(order, _)| *order).min()).collect();
+        let mut children: Vec<Vec<usize>> = vec![Vec::new(); members.len()];
         for id in (0..members.len()).rev() {
             if let Some(parent) = members[id].parent.map(|parent| parent as usize) {
-                births[parent] = births[parent].min(births[id]);
+                first[parent] = first[parent].into_iter().chain(first[id]).min();
+                children[parent].push(id);
             }
         }
-        for (id, birth) in (0..).zip(&births) {
-            keys.push((*birth, BIRTH, Moment::Birth(id)));
-        }
-        for (id, (member, last)) in (0..).zip(members.iter().zip(&last)) {
-            let ended = member.ended.map_or(end, at).max(*last);
+        let mut keys: Vec<Key> = Vec::new();
+        // By member: when it executed what, and where that is.
+        let mut executed: Vec<Vec<(u64, u64)>> = vec![Vec::new(); members.len()];
+        let mut rest = programs.iter().enumerate().peekable();
+        for (id, member) in (0..).zip(members) {
+            let at_id = id as usize;
+            let birth = match first[at_id] {
+                Some(first) => (first, BIRTH),
+                None => {
+                    let made = member.parent.map(|parent| &executed[parent as usize]);
+                    let before =
+                        made.into_iter().flatten().filter(|(time, _)| *time <= member.born);
+                    let last = before.map(|(_, place)| *place).max().unwrap_or(0);
+                    (at(member.born).max(last), IDLE_BIRTH)
+                }
+            };
+            keys.push((birth.0, birth.1, Moment::Birth(id)));
+            let mut since = birth.0;
+            while let Some((number, program)) = rest.next_if(|(_, program)| program.member == id) {
+                let own = done[at_id].iter().filter(|(_, to)| *to >= program.time);
+                let later = children[at_id].iter().filter(|at| members[**at].born >= program.time);
+                let next = own.map(|(order, _)| *order).chain(later.filter_map(|at| first[*at]));
+                let next = next.filter(|order| *order >= since).min();
+                let (place, class) = match (program.seen.filter(|seen| *seen >= since), next) {
+                    (Some(seen), _) => (seen, EXECUTED),
+                    (None, Some(next)) => (next, EXECUTES),
+                    (None, None) => (at(program.time).max(since), EXECUTED),
+                };
+                since = place;
+                last[at_id] = last[at_id].max(place);
+                executed[at_id].push((program.time, place));
+                keys.push((place, class, Moment::Program(number)));
+            }
+            let ended = member.ended.map_or(end, until).max(last[at_id]).max(birth.0);
             keys.push((ended, END, Moment::End(id)));
         }
         for sight in &view.sights {
@@ -126,10 +143,10 @@ impl Order {
         keys.sort_unstable();
         keys.dedup();
         let mut order = Order {
-            births,
+            births: vec![0; members.len()],
             programs: vec![0; programs.len()],
             seen: FxHashMap::default(),
-            ends: last,
+            ends: vec![0; members.len()],
         };
         // The first is that of what was so at the start.
         for (number, (place, _, moment)) in (2..).zip(keys) {
@@ -166,3 +183,6 @@ impl Order {
         self.ends[member as usize]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,17 +4,17 @@
 use super::family::Family;
 use super::images::{Found, Images};
 use super::tree::Tree;
+use super::unwatched::Mounted;
 use super::view::View;
 use super::{OWN_MOUNTS, Watch, Watcher, story};
 use crate::beneath::{self, Beneath, Onlooker};
 use crate::command::{Command, Error, Options, Outcome};
 use crate::mounts::{Mount, parse};
 use crate::start;
-use crate::sys::perf;
+use crate::sys::{perf, process};
 use airtight_recording::{Exit, Sink};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the kernel has told by the end of the run.
 pub(super) struct Told {
@@ -27,7 +27,10 @@ pub(super) struct Told {
     /// How those ended that were our children, by their pids, and when that was known.
     pub(super) ends: Vec<(i32, Exit, u64)>,
     pub(super) ran: Beneath,
-    /// When the run began, in nanoseconds since the epoch: what changed later changed during it.
+    /// A file system that was mounted meanwhile.
+    pub(super) unwatched: Option<String>,
+    /// When the run began, in nanoseconds since the epoch: what changed then or later changed during
+    /// it.
     pub(super) began: i64,
 }
 
@@ -45,7 +48,7 @@ pub(super) struct Inherited {
 /// As [`run`], when the program is missing or the kernel refuses.
 pub(crate) fn check(command: &Command) -> Result<(), Error> {
     beneath::find(command)?;
-    begin(&Options::default()).map(drop)
+    begin(&Options::default(), &Mounted::default()).map(drop)
 }
 
 /// Runs a command as a plain child, and records what the kernel tells of its tree.
@@ -62,13 +65,15 @@ pub(crate) fn run(
         return Err(Error::System { what, source: io::ErrorKind::Unsupported.into() });
     }
     let header = start::header(command, "fanotify");
-    let (watch, tree, images) = begin(options)?;
+    let mounted = Mounted::now()
+        .map_err(|source| Error::System { what: "reading the mount table".to_owned(), source })?;
+    let (watch, tree, images) = begin(options, &mounted)?;
     let mounts = mounts()?;
     if let Some(blind) = watch.blind().iter().find(|blind| blind.holds(&header.cwd, &mounts)) {
         return Err(forbidden(&format!("the kernel tells nothing of {blind}")));
     }
     let inherited = inherited(command);
-    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let began = process::new_tick();
     let mut recorder = Recorder {
         ready: Some((watch, tree)),
         watcher: None,
@@ -84,20 +89,20 @@ pub(crate) fn run(
     };
     let (exit, timed_out) = (ran.exit, ran.timed_out);
     let (view, family) = watcher.finish();
-    let began = i64::try_from(began.as_nanos()).unwrap_or(i64::MAX);
-    let told = Told { view, family, found: images.end(), inherited, ends, ran, began };
+    let (found, unwatched) = (images.end(), mounted.since());
+    let told = Told { view, family, found, inherited, ends, ran, began, unwatched };
     let completeness = story::tell(&header, told, sink);
     let (unwitnessed, unwatched, asked) = (None, Vec::new(), None);
     Ok(Outcome { exit, completeness, timed_out, unwitnessed, unwatched, asked })
 }
 
 /// Everything that must be there before the command is.
-fn begin(options: &Options<'_>) -> Result<(Watch, Tree, Images), Error> {
+fn begin(options: &Options<'_>, mounted: &Mounted) -> Result<(Watch, Tree, Images), Error> {
     let all = || {
         // The first is the one that needs most.
         let watch = Watch::set_with_reads()?;
         let tree = Tree::start_with_programs(&options.also)?;
-        Ok((watch, tree, Images::begin(options.marks.clone())?))
+        Ok((watch, tree, Images::begin(options.marks.clone(), mounted.clone())?))
     };
     all().map_err(|error| match error {
         Error::Forbidden { what, remedy } => Error::Forbidden {

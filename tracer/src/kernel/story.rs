@@ -26,14 +26,17 @@ const LIMITS: &str = "the fanotify backend does not see what is only looked for 
 pub(super) fn tell(header: &Header, told: Told, sink: &mut dyn Sink) -> Completeness {
     let mut paper = Paper { sink, paths: Paths::default(), failed: None };
     paper.put(&Event::Header(header));
-    let Told { view, family, found, inherited, ends, ran, began } = told;
+    let Told { view, family, found, inherited, ends, ran, began, unwatched } = told;
     let mut names = Names { view: &view, cwd: &header.cwd, known: FxHashMap::default() };
     let groups = groups(&view, &mut names, &mut paper);
     let programs = programs(&family, &found, &groups, &paper.paths);
     let order = Order::new(&family, &view, &programs.iter().map(|p| p.after).collect::<Vec<_>>());
+    let start = paper.intern(&header.cwd);
     let mut story = Story {
         paper,
         family: &family,
+        start,
+        cwds: vec![None; family.members().len()],
         order,
         ids: Vec::new(),
         looks: FxHashMap::default(),
@@ -57,6 +60,18 @@ pub(super) fn tell(header: &Header, told: Told, sink: &mut dyn Sink) -> Complete
     }
     reasons.extend(view.blind.iter().map(|blind| limits(blind.to_string())));
     reasons.extend(view.gaps.into_iter().map(|gap| reason(ReasonCode::LostEvent, gap)));
+    let own = unwatched.map(|what| format!("{what} was mounted meanwhile, and is not watched"));
+    let others = programs.iter().filter_map(|program| {
+        let what = program.found?.unwatched.as_ref()?;
+        let comm = program.comm.escape_ascii();
+        Some(format!("{comm} has a mount namespace of its own with {what}, which is not watched"))
+    });
+    for detail in own.into_iter().chain(others) {
+        let reason = reason(ReasonCode::LostEvent, detail);
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
     if ran.timed_out {
         reasons.push(reason(ReasonCode::TimedOut, "the time limit was reached".to_owned()));
     }
@@ -232,6 +247,10 @@ struct Story<'a> {
     paper: Paper<'a>,
     family: &'a Family,
     order: Order,
+    /// Where the command began.
+    start: PathId,
+    /// Where each member was when it last executed something.
+    cwds: Vec<Option<PathId>>,
     /// The process that each member is.
     ids: Vec<ProcessId>,
     /// The type of what has a name at the end.
@@ -271,7 +290,11 @@ impl Story<'_> {
         for (at, program) in programs.iter().enumerate() {
             let exe = self.paper.intern(&program.exe);
             let found = program.found.cloned().unwrap_or_default();
-            let cwd = self.paper.intern(&found.cwd);
+            let cwd = match &found.cwd[..] {
+                b"" => self.cwd_before(program.member),
+                cwd => self.paper.intern(cwd),
+            };
+            self.cwds[program.member as usize] = Some(cwd);
             let argv = match program.found {
                 Some(_) => found.argv,
                 None => vec![program.comm.to_vec()],
@@ -279,6 +302,21 @@ impl Story<'_> {
             let image = Image { seq: self.order.program(at), exe, argv, cwd, env: found.env };
             self.paper.put(&Event::Image(self.ids[program.member as usize], &image));
         }
+    }
+
+    /// Where a process was when it could last be seen, or else its maker; where it is not known to
+    /// have gone elsewhere, it still is.
+    fn cwd_before(&mut self, member: MemberId) -> PathId {
+        let mut at = Some(member);
+        // Makers have lower numbers, but for some that were added on their own.
+        for _ in 0..self.cwds.len() {
+            let Some(id) = at else { break };
+            if let Some(cwd) = self.cwds[id as usize] {
+                return cwd;
+            }
+            at = self.family.members()[id as usize].parent;
+        }
+        self.start
     }
 
     /// How those ended that were our children; of others only that they did is known.
@@ -404,7 +442,8 @@ impl Story<'_> {
         for (path, _) in used {
             let after = self.look(path).map(|stat| stamp_of(&stat));
             let now = after.unwrap_or_default();
-            let before = Stamp { mtime: now.mtime.min(began), ctime: now.ctime.min(began), ..now };
+            let old = |time: i64| time.min(began - 1);
+            let before = Stamp { mtime: old(now.mtime), ctime: old(now.ctime), ..now };
             self.paper.put(&Event::Stamp { path, before, after });
         }
     }

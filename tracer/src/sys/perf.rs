@@ -127,14 +127,15 @@ impl Rings {
         }
     }
 
-    /// Waits until something has been recorded, or `stop` can be read; true for the latter.
-    pub(crate) fn wait(&self, stop: &impl AsRawFd) -> bool {
+    /// Waits until something has been recorded, or `stop` can be read; true for the latter. Also ends
+    /// after this many milliseconds, if that is not negative.
+    pub(crate) fn wait(&self, stop: &impl AsRawFd, millis: i32) -> bool {
         let fds =
             [stop.as_raw_fd()].into_iter().chain(self.rings.iter().map(|r| r.event.as_raw_fd()));
         let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         let mut list: Vec<_> = fds.map(entry).collect();
         // SAFETY: the list is live, and as long as it says. What a signal cuts short is asked again.
-        unsafe { libc::poll(list.as_mut_ptr(), list.len() as libc::nfds_t, -1) };
+        unsafe { libc::poll(list.as_mut_ptr(), list.len() as libc::nfds_t, millis) };
         list[0].revents != 0
     }
 

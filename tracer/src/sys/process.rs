@@ -293,6 +293,29 @@ fn parent(pid: i32) -> Option<i32> {
     }
 }
 
+/// Waits until a change of a file gets a later time than any before, and gives that time, in
+/// nanoseconds since the epoch. File times are those of the last tick of the kernel, some
+/// milliseconds ago.
+pub(crate) fn new_tick() -> i64 {
+    const MOMENT: Duration = Duration::from_micros(200);
+    const MOST_TRIES: u32 = 100;
+    let now = |clock| {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the time is a live structure. Both clocks always exist.
+        unsafe { libc::clock_gettime(clock, &raw mut time) };
+        time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+    };
+    let asked = now(libc::CLOCK_REALTIME);
+    for _ in 0..MOST_TRIES {
+        let tick = now(libc::CLOCK_REALTIME_COARSE);
+        if tick > asked {
+            return tick;
+        }
+        std::thread::sleep(MOMENT);
+    }
+    asked
+}
+
 /// Lets the calling thread run as soon as it can, before all that is not in a hurry (sched(7),
 /// SCHED_FIFO). Whether it may is up to the system; nothing depends on it.
 pub(crate) fn hurry() {

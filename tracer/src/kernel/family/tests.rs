@@ -2,10 +2,10 @@ use super::super::records::tests::written;
 use super::*;
 use proptest::prelude::*;
 
-const US: i32 = 1;
+pub(crate) const US: i32 = 1;
 const ROOT: i32 = 2;
 
-fn fork(time: u64, parent: i32, pid: i32) -> Record {
+pub(crate) fn fork(time: u64, parent: i32, pid: i32) -> Record {
     Record::Fork { time, pid, tid: pid, parent }
 }
 
@@ -13,15 +13,15 @@ fn thread(time: u64, pid: i32, tid: i32) -> Record {
     Record::Fork { time, pid, tid, parent: pid }
 }
 
-fn exit(time: u64, pid: i32, tid: i32) -> Record {
+pub(crate) fn exit(time: u64, pid: i32, tid: i32) -> Record {
     Record::Exit { time, pid, tid }
 }
 
-fn exec(time: u64, pid: i32) -> Record {
+pub(crate) fn exec(time: u64, pid: i32) -> Record {
     Record::Exec { time, pid, comm: b"true".to_vec() }
 }
 
-fn family(records: &[Record]) -> Family {
+pub(crate) fn family(records: &[Record]) -> Family {
     let mut family = Family::default();
     family.expect(ROOT, US, 0);
     family.feed(&records.iter().flat_map(written).collect::<Vec<_>>());
