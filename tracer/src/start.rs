@@ -121,7 +121,7 @@ pub(crate) fn error(failure: Failure, command: &Command) -> Error {
                 "this process is already traced by process {tracer}, and Linux allows one tracer"
             ),
             remedy: "run airtight outside of strace, gdb, or an airtight that can't be asked for \
-                     its recording"
+                     its recording; or with CAP_SYS_ADMIN take --backend fanotify"
                 .into(),
         },
         Failure::Seize(source) => Error::Forbidden {

@@ -5,7 +5,6 @@
 //! of every file system. [`Watch::follow`] starts the thread that reads them, and
 //! [`Watcher::finish`] gives the [`View`]. Events carry a pid and no time, so the reader notes
 //! between which moments each was queued, and the [`family`] tells who had the pid then.
-#![allow(dead_code, reason = "the witness and the recorder are on their way")]
 
 pub mod event;
 mod facts;
