@@ -50,7 +50,7 @@ fn refuse(proxy: &TcpListener) -> Vec<String> {
         if line.trim_end() == "END" {
             return lines;
         }
-        if read.is_ok() {
+        if read.is_ok_and(|length| length > 0) {
             lines.push(line);
         }
         let _ = connection.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
